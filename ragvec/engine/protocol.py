@@ -1,0 +1,286 @@
+"""The engine seam: what a place that keeps vectors must be able to do.
+
+Above it stand names, limits, validation, paging and policies; below it rows, files, segments and plans (or another database).
+Everything that crosses it is a numpy array, encoded JSON or a small frozen struct.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from ragvec.filters.nodes import EVERYTHING, Filter
+from ragvec.types import Distances, FloatMatrix, Metric, Record, RowArray
+
+__all__ = [
+    "BucketInfo",
+    "Catalog",
+    "Engine",
+    "IndexEngine",
+    "IndexSpec",
+    "IndexStats",
+    "Listing",
+    "Page",
+    "Ranking",
+    "SegmentStats",
+]
+
+
+class BucketInfo(msgspec.Struct, frozen=True):
+    """A vector bucket. `created` is in epoch seconds; `encryption` and `index_mode` are kept as the caller gave them."""
+
+    name: str
+    created: float
+    encryption: dict[str, str] = {}
+    index_mode: str = ""
+
+
+class IndexSpec(msgspec.Struct, frozen=True):
+    """What an index is; nothing in it changes after creation, except `properties`-like things that the catalog keeps apart.
+
+    `uid` is a UUID and never reused, so an index that was deleted and made again under its old name is another index.
+    """
+
+    uid: str
+    bucket: str
+    name: str
+    dimension: int
+    metric: Metric
+    created: float
+    non_filterable: tuple[str, ...] = ()
+    encryption: dict[str, str] = {}
+    index_mode: str = ""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of names or specs in byte order of name; `next_after` is the name to go on after, None at the end."""
+
+    items: tuple[Any, ...]
+    next_after: str | None = None
+
+
+class Listing(msgspec.Struct, frozen=True, eq=False):
+    """A page of records in byte order of key; `next_after` is the key to go on after, None at the end."""
+
+    records: tuple[Record, ...]
+    next_after: str | None = None
+
+
+class Ranking(msgspec.Struct, frozen=True, eq=False):
+    """The rows nearest to one query, nearest first, ties by key: `rows` uint32 (n,), `distances` float32 (n,).
+
+    Distances are exact, in the units of the metric (cosine: 1 − cos θ; euclidean: the root, not the square). `rows` mean something
+    only to the engine and `generation` that gave them; `exact` tells that no approximation took part in choosing them.
+    """
+
+    rows: RowArray
+    distances: Distances
+    generation: int
+    exact: bool
+
+
+class SegmentStats(msgspec.Struct, frozen=True):
+    """One ANN segment over the rows [first, last). Times in seconds, sizes in bytes; recalls were measured on held-out rows."""
+
+    first: int
+    last: int
+    backend: str
+    bytes: int
+    build_seconds: float
+    recall_at_10: float
+
+
+class IndexStats(msgspec.Struct, frozen=True):
+    """Figures of one index at one moment. `rows` counts live vectors and tombstones; sizes in bytes."""
+
+    vectors: int
+    rows: int
+    tombstones: int
+    sequence: int
+    generation: int
+    dimension: int
+    metric: Metric
+    backend: str
+    segments: tuple[SegmentStats, ...]
+    exact_rows: int
+    disk_bytes: int
+    recall_target: float
+
+
+class IndexEngine(Protocol):
+    """One index. Every call sees all changes acknowledged before it began, in this or any other process.
+
+    Raises (all methods): IndexNotFound when the index was deleted meanwhile; StoreError subclasses for trouble with the folder.
+    """
+
+    spec: IndexSpec
+
+    def put(self, keys: Sequence[str], vectors: FloatMatrix, metadata: Sequence[bytes | None]) -> None:
+        """Insert or replace, all or nothing, durable on return.
+
+        `keys` are distinct; `vectors` is C-contiguous float32 (len(keys), dimension), already checked; `metadata` are JSON objects
+        in UTF-8, or None for no metadata (read back as `{}`).
+        """
+        ...
+
+    def delete(self, keys: Sequence[str]) -> int:
+        """Delete the records with these keys, all or nothing, durable on return; absent keys are ignored. Returns how many were there."""
+        ...
+
+    def delete_where(self, where: Filter) -> int:
+        """Delete every record that satisfies the filter, in one transaction; returns how many."""
+        ...
+
+    def get(self, keys: Sequence[str], *, data: bool, metadata: bool) -> list[Record]:
+        """The records with these keys in the order asked for, absent ones left out."""
+        ...
+
+    def scan(
+        self,
+        *,
+        after: str | None = None,
+        limit: int,
+        where: Filter = EVERYTHING,
+        segment: tuple[int, int] = (0, 1),
+        max_bytes: int | None = None,
+        data: bool = False,
+        metadata: bool = False,
+    ) -> Listing:
+        """Records in byte order of key, from the first key greater than `after`, at most `limit` of them.
+
+        `segment` (i, n) keeps the i-th of n disjoint parts that together hold every key; which part a key is in never changes.
+        A page ends early once its keys, data and metadata exceed `max_bytes`; it always holds at least one record if any is left.
+        """
+        ...
+
+    def count(self, where: Filter = EVERYTHING) -> int:
+        """How many records satisfy the filter."""
+        ...
+
+    def search(self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING) -> list[Ranking]:
+        """One ranking a query (also for one query), each of min(k, matches) rows. `queries` is float32 (m, dimension), checked."""
+        ...
+
+    def fetch(
+        self, rows: RowArray, *, generation: int, data: bool, metadata: bool, drop_deleted: bool = False
+    ) -> list[Record | None]:
+        """The records at these rows of an earlier ranking, in that order, as they were when it was made.
+
+        With `drop_deleted`, a row is None when its key was deleted since (a key that was replaced keeps the version ranked).
+        Raises ExpiredToken when `generation` is no longer kept.
+        """
+        ...
+
+    def save_ranking(self, ranking: Ranking, *, request: bytes, ttl: float) -> str:
+        """Keep a ranking for `ttl` seconds for later pages, visible to every process; returns an id of at most 64 characters."""
+        ...
+
+    def load_ranking(self, cursor: str, *, request: bytes) -> Ranking:
+        """The saved ranking. Raises InvalidToken when it belongs to another `request`, ExpiredToken when it is no longer kept."""
+        ...
+
+    def stats(self) -> IndexStats:
+        """Figures for people and tools; `exact_rows` are those that no segment covers."""
+        ...
+
+    def optimize(self) -> None:
+        """Build whatever segments are due, in this thread, and return when they serve."""
+        ...
+
+
+class Catalog(Protocol):
+    """Buckets, indexes and what hangs on them. Names are valid already; every change is durable on return."""
+
+    def create_bucket(self, bucket: BucketInfo, *, tags: dict[str, str], max_buckets: int | None) -> None:
+        """Raises BucketExists, QuotaExceeded."""
+        ...
+
+    def bucket(self, name: str) -> BucketInfo:
+        """Raises BucketNotFound."""
+        ...
+
+    def buckets(self, *, prefix: str, after: str | None, limit: int) -> Page:
+        """A page of BucketInfo."""
+        ...
+
+    def delete_bucket(self, name: str) -> None:
+        """Raises BucketNotFound, BucketNotEmpty."""
+        ...
+
+    def set_bucket_index_mode(self, name: str, mode: str) -> None:
+        """Raises BucketNotFound."""
+        ...
+
+    def create_index(self, spec: IndexSpec, *, tags: dict[str, str], max_indexes: int | None) -> None:
+        """Raises BucketNotFound, IndexExists, QuotaExceeded."""
+        ...
+
+    def index(self, bucket: str, name: str) -> IndexSpec:
+        """Raises BucketNotFound, IndexNotFound."""
+        ...
+
+    def index_by_uid(self, uid: str) -> IndexSpec:
+        """Raises IndexNotFound."""
+        ...
+
+    def indexes(self, bucket: str, *, prefix: str, after: str | None, limit: int) -> Page:
+        """A page of IndexSpec. Raises BucketNotFound."""
+        ...
+
+    def delete_index(self, bucket: str, name: str) -> None:
+        """Drop the index and all its vectors. Raises BucketNotFound, IndexNotFound."""
+        ...
+
+    def set_index_mode(self, uid: str, mode: str) -> None:
+        """Raises IndexNotFound."""
+        ...
+
+    def policy(self, bucket: str) -> str:
+        """The policy text. Raises BucketNotFound, PolicyNotFound."""
+        ...
+
+    def put_policy(self, bucket: str, policy: str) -> None:
+        """Raises BucketNotFound."""
+        ...
+
+    def delete_policy(self, bucket: str) -> None:
+        """Raises BucketNotFound; deleting an absent policy succeeds."""
+        ...
+
+    def tags(self, bucket: str, index: str | None) -> dict[str, str]:
+        """The tags of a bucket, or of one of its indexes. Raises BucketNotFound, IndexNotFound."""
+        ...
+
+    def set_tags(self, bucket: str, index: str | None, tags: dict[str, str]) -> None:
+        """Replace all tags. Raises BucketNotFound, IndexNotFound."""
+        ...
+
+    def property(self, uid: str, name: str) -> Any:
+        """A JSON value that a layer above keeps with an index, None when it was never set. Raises IndexNotFound."""
+        ...
+
+    def set_property(self, uid: str, name: str, value: Any, *, expected: Any = ...) -> bool:
+        """Set a JSON value (None removes it); with `expected`, only if that is the present value, and tell whether. Raises IndexNotFound."""
+        ...
+
+
+class Engine(Protocol):
+    """A store: its catalog and the indexes in it."""
+
+    catalog: Catalog
+
+    def index(self, spec: IndexSpec) -> IndexEngine:
+        """The open index of this spec (the same object while it stays open)."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections, after background work has ended. The store may be opened again."""
+        ...
+
+    def opened(self) -> Iterator[IndexEngine]:
+        """The indexes open in this process."""
+        ...
+
+
