@@ -96,15 +96,19 @@ class RagvecError(Exception):
 class InvalidRequest(RagvecError):
     """A value of the request breaks a rule; nothing was changed.
 
-    `path` names the place: `/vectors/0/key` for a constraint of the request's shape, `vectors[0].metadata` for one of a record's
-    content, as the S3 Vectors service does; empty when the request as a whole is meant. `detail` is the text for that place alone
-    where the service words it differently from the message as a whole.
+    `path` names the place: `/vectors/0/key` for a constraint of the request's shape, `vectors[0].metadata` for one of a
+    record's content, as the S3 Vectors service does; empty when the request as a whole is meant. `detail` is the text
+    for that place alone where the service words it differently from the message as a whole. `fields` lists every place
+    as (path, detail): one where `path` is set, several where several rules were broken at once.
     """
 
-    def __init__(self, message: str, *, path: str = "", detail: str = "") -> None:
+    def __init__(
+        self, message: str, *, path: str = "", detail: str = "", fields: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         super().__init__(message)
         self.path = path
         self.detail = detail or message
+        self.fields = fields or (((path, self.detail),) if path else ())
 
 
 class InvalidName(InvalidRequest):
