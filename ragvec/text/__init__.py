@@ -1,0 +1,1 @@
+"""Words, stems, highlights: what is done with text apart from any index."""
