@@ -1,0 +1,43 @@
+# make demo   set up, ingest the data sets, ask questions        make test    set up, run every check
+# make bench  set up, run the benchmarks                         make clean   remove .venv and the demo's store
+#
+# Everything runs from .venv, which is made once and reused; it is brought up to date when pyproject.toml or constraints.txt change.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_STORE ?= .demo
+DEMO_FLAGS ?=
+PYTEST_FLAGS ?=
+
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "ragvec needs Python 3.10 or newer, this is " + sys.version)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (a few minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet torch
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m ragvec demo --store $(DEMO_STORE) --datasets datasets $(DEMO_FLAGS)
+
+test: setup lint
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: setup
+	@$(BIN)/ruff check ragvec tests benchmarks datasets
+	@$(BIN)/ruff format --check --quiet ragvec tests benchmarks datasets
+	@$(BIN)/mypy
+
+bench: setup
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) $(DEMO_STORE)

@@ -1,0 +1,108 @@
+"""Where things lie in a store's folder (docs/file-format.md describes the files themselves).
+
+    <store>/catalog.sqlite                      buckets, indexes, policies, tags, properties
+    <store>/indexes/<uid>/g<generation>/        one generation of one index:
+        records.sqlite                          keys, metadata, tombstones, state: the commit point
+        vectors.f32                             float32 rows, little-endian, row i at i × dimension × 4
+        segments/                               ANN segments over ranges of rows (derived)
+        postings/                               posting lists over ranges of rows (derived)
+        cursors.sqlite                          result lists kept for later pages (may be lost)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ragvec.errors import NotAStore, StoreReadOnly
+from ragvec.engine.local.sqlite import store_error
+
+__all__ = ["APPLICATION_ID", "FORMAT", "GenerationFolder", "StoreFolder", "sync_folder"]
+
+APPLICATION_ID = 0x72616776
+"""SQLite application_id of catalog.sqlite: the bytes of "ragv"."""
+
+FORMAT = 1
+"""SQLite user_version of catalog.sqlite: the format of everything below the folder."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable; where the platform cannot (Windows), its file system does so by itself."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class StoreFolder:
+    """The folder of a store."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.catalog = path / "catalog.sqlite"
+        self.indexes = path / "indexes"
+
+    def prepare(self, *, read_only: bool) -> bool:
+        """Make the folder if it is absent; return whether it holds a store already.
+
+        Raises:
+            NotAStore: the path is a file, or a folder with other things in it; or nothing is there and `read_only` is set.
+            StoreReadOnly: the folder cannot be made.
+        """
+        try:
+            if self.catalog.is_file():
+                return True
+            if self.path.exists() and not self.path.is_dir():
+                raise NotAStore(f"Expected a folder, got a file: `{self.path}`", store=str(self.path))
+            others = sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
+            if others:
+                raise NotAStore(
+                    f"`{self.path}` is not a ragvec store: it has no catalog.sqlite but holds {', '.join(others[:3])}"
+                    f"{' and more' if len(others) > 3 else ''}; name an empty or a new folder",
+                    store=str(self.path),
+                )
+            if read_only:
+                raise NotAStore(f"There is no store at `{self.path}` to open read-only", store=str(self.path))
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.path, os.W_OK):
+                raise StoreReadOnly(f"No permission to make a store in `{self.path}`", store=str(self.path))
+        except OSError as error:
+            raise store_error(error, self.path) from error
+        return False
+
+    def index(self, uid: str) -> Path:
+        """The folder of an index."""
+        return self.indexes / uid
+
+
+class GenerationFolder:
+    """The folder of one generation of an index."""
+
+    def __init__(self, index: Path, generation: int) -> None:
+        self.generation = generation
+        self.path = index / f"g{generation:06d}"
+        self.records = self.path / "records.sqlite"
+        self.vectors = self.path / "vectors.f32"
+        self.segments = self.path / "segments"
+        self.postings = self.path / "postings"
+        self.cursors = self.path / "cursors.sqlite"
+
+    def create(self) -> None:
+        """Make the folder, durably."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for folder in (self.path.parent, self.path.parent.parent, self.path.parent.parent.parent):
+            sync_folder(folder)
+
+    def bytes(self) -> int:
+        """Size of all files in it."""
+        total = 0
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                try:
+                    total += (Path(folder) / name).stat().st_size
+                except FileNotFoundError:  # a segment that another process has just replaced
+                    continue
+        return total

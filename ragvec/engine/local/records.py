@@ -1,0 +1,184 @@
+"""records.sqlite: keys, metadata, tombstones and the state of one generation. All SQL on it is here.
+
+A row is written once and never changes, except that `died` is set, once, to the sequence number of the change that replaced or
+deleted it. The row with `died` NULL is the live one of its key.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ragvec.engine.local.sqlite import Database
+
+__all__ = ["SLOTS", "Changes", "Records", "State", "StoredRow", "slot_of"]
+
+SLOTS = 1 << 16
+"""Keys hash to this many slots; a listing segment is a range of them."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (
+    row INTEGER PRIMARY KEY, key TEXT NOT NULL, slot INTEGER NOT NULL, metadata BLOB, checksum INTEGER NOT NULL,
+    died INTEGER
+);
+CREATE UNIQUE INDEX IF NOT EXISTS live_keys ON records (key, slot) WHERE died IS NULL;
+CREATE INDEX IF NOT EXISTS tombstones ON records (died) WHERE died IS NOT NULL;
+CREATE TABLE IF NOT EXISTS state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL, rows INTEGER NOT NULL, successor INTEGER
+);
+INSERT OR IGNORE INTO state VALUES (1, 0, 0, NULL);
+"""
+
+
+class State(NamedTuple):
+    """`sequence` grows by one with every change; `rows` have been committed; `successor` is the generation that replaced this one."""
+
+    sequence: int
+    rows: int
+    successor: int | None
+
+
+class Changes(NamedTuple):
+    """What happened since a sequence number: the present state, and the rows that died since."""
+
+    state: State
+    died: list[int]
+
+
+class StoredRow(NamedTuple):
+    """A row as stored; `metadata` is JSON in UTF-8 or None."""
+
+    row: int
+    key: str
+    metadata: bytes | None
+
+
+def slot_of(key: bytes) -> int:
+    """The slot of a key (UTF-8): its CRC-32 modulo SLOTS."""
+    return zlib.crc32(key) % SLOTS
+
+
+class Records:
+    """The records of one generation."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        self._database = Database(path, read_only=read_only)
+        if not read_only:
+            with self._database.write() as sql:
+                for statement in _SCHEMA.split(";\n"):
+                    sql.execute(statement)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The write transaction: everything in it becomes visible and durable at its end, or nothing does."""
+        with self._database.write() as sql:
+            yield sql
+
+    # -- inside a write transaction --------------------------------------------------------------------------------
+
+    @staticmethod
+    def state_in(sql: sqlite3.Connection) -> State:
+        """The state, inside a transaction."""
+        return State(*sql.execute("SELECT sequence, rows, successor FROM state").fetchone())
+
+    @staticmethod
+    def set_state(sql: sqlite3.Connection, *, sequence: int, rows: int) -> None:
+        """Advance the state."""
+        sql.execute("UPDATE state SET sequence = ?, rows = ?", (sequence, rows))
+
+    @staticmethod
+    def bury(sql: sqlite3.Connection, keys: Iterable[str], *, sequence: int) -> int:
+        """Set `died` of the live rows of these keys; returns how many there were."""
+        return sql.executemany(
+            "UPDATE records SET died = ? WHERE key = ? AND died IS NULL", ((sequence, key) for key in keys)
+        ).rowcount
+
+    @staticmethod
+    def bury_rows(sql: sqlite3.Connection, rows: Iterable[int], *, sequence: int) -> int:
+        """Set `died` of these rows where they live; returns how many did."""
+        return sql.executemany(
+            "UPDATE records SET died = ? WHERE row = ? AND died IS NULL", ((sequence, row) for row in rows)
+        ).rowcount
+
+    @staticmethod
+    def insert(sql: sqlite3.Connection, rows: Iterable[tuple[int, str, int, bytes | None, int]]) -> None:
+        """Insert (row, key, slot, metadata, checksum); no live row may have the key."""
+        sql.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, NULL)", rows)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """The committed state."""
+        with self._database.read() as sql:
+            return self.state_in(sql)
+
+    def changes(self, since: int) -> Changes:
+        """The committed state and the rows that died after sequence number `since`, seen at one moment."""
+        with self._database.read() as sql:
+            state = self.state_in(sql)
+            if state.sequence == since:
+                return Changes(state, [])
+            return Changes(state, [row for (row,) in sql.execute("SELECT row FROM records WHERE died > ?", (since,))])
+
+    def metadata(self, first: int, last: int) -> list[bytes | None]:
+        """The metadata of rows [first, last), dead ones included, in row order."""
+        with self._database.read() as sql:
+            cursor = sql.execute("SELECT metadata FROM records WHERE row >= ? AND row < ? ORDER BY row", (first, last))
+            return [metadata for (metadata,) in cursor]
+
+    def by_keys(self, keys: Sequence[str], *, metadata: bool) -> list[StoredRow]:
+        """The live rows of these keys, in the order of `keys`, absent keys left out."""
+        column = "metadata" if metadata else "NULL"
+        found = []
+        with self._database.read() as sql:
+            for key in keys:
+                row = sql.execute(
+                    f"SELECT row, key, {column} FROM records WHERE key = ? AND died IS NULL", (key,)
+                ).fetchone()
+                if row is not None:
+                    found.append(StoredRow(*row))
+        return found
+
+    def by_rows(self, rows: Sequence[int], *, metadata: bool) -> dict[int, StoredRow]:
+        """These rows, dead ones included, by row number."""
+        column = "metadata" if metadata else "NULL"
+        with self._database.read() as sql:
+            cursor = sql.execute(
+                f"SELECT row, key, {column} FROM records WHERE row IN (SELECT value FROM json_each(?))",
+                (msgspec.json.encode(list(rows)).decode(),),
+            )
+            return {row: StoredRow(row, key, blob) for row, key, blob in cursor}
+
+    def deleted(self, rows: Sequence[int]) -> set[int]:
+        """Those of the rows whose key has no live row at all: deleted, rather than replaced."""
+        with self._database.read() as sql:
+            cursor = sql.execute(
+                "SELECT old.row FROM records AS old WHERE old.row IN (SELECT value FROM json_each(?)) "
+                "AND old.died IS NOT NULL "
+                "AND NOT EXISTS (SELECT 1 FROM records AS new WHERE new.key = old.key AND new.died IS NULL)",
+                (msgspec.json.encode(list(rows)).decode(),),
+            )
+            return {row for (row,) in cursor}
+
+    def after(
+        self, key: str | None, *, limit: int, slots: tuple[int, int], metadata: bool
+    ) -> list[StoredRow]:
+        """The first `limit` live rows in byte order of key whose key is greater than `key` and whose slot is in the range."""
+        column = "metadata" if metadata else "NULL"
+        with self._database.read() as sql:
+            cursor = sql.execute(
+                f"SELECT row, key, {column} FROM records INDEXED BY live_keys "
+                "WHERE died IS NULL AND key > ? AND slot >= ? AND slot < ? ORDER BY key LIMIT ?",
+                ("" if key is None else key, *slots, limit),
+            )
+            return [StoredRow(*row) for row in cursor]

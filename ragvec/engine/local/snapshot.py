@@ -1,0 +1,157 @@
+"""One generation of an index as a reader holds it, and the snapshots that searches run on."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from pyroaring import BitMap
+
+from ragvec.ann.backends import AnnBackend
+from ragvec.engine.local.cursors import Cursors
+from ragvec.engine.local.layout import GenerationFolder
+from ragvec.engine.local.postings import PostingStore, PostingView
+from ragvec.engine.local.records import Records
+from ragvec.engine.local.segments import Segment, SegmentSet
+from ragvec.engine.local.vectors import VectorFile
+from ragvec.engine.protocol import IndexSpec
+from ragvec.filters.bitmap import rows_matching
+from ragvec.filters.nodes import EVERYTHING, Filter
+
+__all__ = ["Generation", "Snapshot"]
+
+_POSTING_CHUNK = 1 << 16
+_CACHED_FILTERS = 64
+
+
+class Snapshot:
+    """The index as of one sequence number; immutable, shared by threads.
+
+    `rows` counts all rows, `live` those without a tombstone; `alive` is a bool mask (rows,) or None when nothing is dead.
+    """
+
+    def __init__(
+        self, generation: Generation, *, sequence: int, rows: int, dead: BitMap, alive: npt.NDArray[np.bool_] | None
+    ) -> None:
+        self.generation = generation
+        self.sequence = sequence
+        self.rows = rows
+        self.dead = dead
+        self.alive = alive
+        self.live = rows - len(dead)
+        self._matches: OrderedDict[bytes, BitMap] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments that cover rows of this snapshot."""
+        return tuple(segment for segment in self.generation.segments.current() if segment.last <= self.rows)
+
+    def matching(self, where: Filter) -> BitMap:
+        """The live rows that satisfy the filter; not to be modified."""
+        # JSON keeps 1, 1.0 and true apart, which equality of Python values would not.
+        cache_key = msgspec.json.encode(where)
+        with self._lock:
+            found = self._matches.get(cache_key)
+            if found is not None:
+                self._matches.move_to_end(cache_key)
+                return found
+        live = BitMap()
+        live.add_range(0, self.rows)
+        live -= self.dead
+        if where != EVERYTHING:
+            live &= rows_matching(where, self.generation.postings_view(self.rows))
+        with self._lock:
+            self._matches[cache_key] = live
+            while len(self._matches) > _CACHED_FILTERS:
+                self._matches.popitem(last=False)
+        return live
+
+
+class Generation:
+    """The open files of one generation, and the latest snapshot of it."""
+
+    def __init__(
+        self,
+        index: Path,
+        number: int,
+        *,
+        spec: IndexSpec,
+        backend: AnnBackend | None,
+        recall_target: float,
+        read_only: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self.folder = GenerationFolder(index, number)
+        self.number = number
+        self.spec = spec
+        if not read_only:
+            self.folder.create()
+        self.records = Records(self.folder.records, read_only=read_only)
+        self.vectors = VectorFile(self.folder.vectors, dimension=spec.dimension)
+        self.cursors = Cursors(self.folder.cursors, read_only=read_only, clock=clock)
+        self.segments = SegmentSet(
+            self.folder.segments,
+            backend=backend,
+            metric=spec.metric,
+            recall_target=recall_target,
+            read_only=read_only,
+        )
+        self._postings = PostingStore(
+            self.folder.postings, non_filterable=spec.non_filterable, read_only=read_only
+        )
+        self._postings_lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._capacity: npt.NDArray[np.bool_] = np.ones(1024, dtype=np.bool_)
+        self._snapshot = Snapshot(self, sequence=-1, rows=0, dead=BitMap(), alive=None)
+
+    def snapshot(self) -> Snapshot | None:
+        """The index as of now; None when another generation has taken this one's place."""
+        with self._lock:
+            known = self._snapshot
+            changes = self.records.changes(known.sequence)
+            if changes.state.successor is not None:
+                return None
+            if changes.state.sequence == known.sequence:
+                return known
+            self._snapshot = self._advance(known, sequence=changes.state.sequence, rows=changes.state.rows, died=changes.died)
+            return self._snapshot
+
+    def postings_view(self, rows: int) -> PostingView:
+        """Posting lists that cover at least the first `rows` rows."""
+        with self._postings_lock:
+            if self._postings.covered < rows:
+                self._catch_up(rows)
+            return self._postings.view()
+
+    def close(self) -> None:
+        """Close files and connections."""
+        self.records.close()
+        self.cursors.close()
+        self.segments.close()
+
+    def _advance(self, known: Snapshot, *, sequence: int, rows: int, died: list[int]) -> Snapshot:
+        dead = known.dead
+        if len(self._capacity) < rows:
+            grown = np.ones(max(rows, 2 * len(self._capacity)), dtype=np.bool_)
+            grown[: len(self._capacity)] = self._capacity
+            self._capacity = grown
+        if died:
+            # Earlier snapshots keep the mask they were given.
+            self._capacity = self._capacity.copy()
+            self._capacity[died] = False
+            dead = dead | BitMap(died)
+        return Snapshot(
+            self, sequence=sequence, rows=rows, dead=dead, alive=self._capacity[:rows] if len(dead) else None
+        )
+
+    def _catch_up(self, rows: int) -> None:
+        while self._postings.covered < rows:
+            first = self._postings.covered
+            last = min(first + _POSTING_CHUNK, rows)
+            self._postings.extend(first, self.records.metadata(first, last))
+            self._postings.seal()

@@ -1,0 +1,160 @@
+"""SQLite as the commit point: pooled connections, whole transactions, and errors in the terms of the store.
+
+Connections are never shared by two threads at once nor carried across a fork: a child process starts with an empty pool and leaves
+its parent's connections untouched (https://www.sqlite.org/howtocorrupt.html, section 2.6).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from ragvec.errors import Corrupted, StoreBusy, StoreError, StoreFull, StoreReadOnly
+
+__all__ = ["BUSY_SECONDS", "Database", "Durability", "store_error"]
+
+BUSY_SECONDS = 60.0
+"""How long a writer waits for another process's transaction before StoreBusy."""
+
+Durability = Literal["full", "none"]
+
+_abandoned: list[list[sqlite3.Connection]] = []
+"""Connections inherited over a fork: kept from being closed, which would disturb the parent's locks."""
+
+
+def store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+    """The StoreError that says what `error`, met while working on `path`, means for the store."""
+    where = str(path)
+    if isinstance(error, OSError):
+        if error.errno in {28, 122}:  # ENOSPC, EDQUOT
+            return StoreFull(f"No space left to write `{where}`; the store is as it was before the call", store=where)
+        if error.errno in {1, 13, 30}:  # EPERM, EACCES, EROFS
+            return StoreReadOnly(f"No permission to write `{where}`: {error.strerror}", store=where)
+        return StoreError(f"Input/output trouble with `{where}`: {error}", store=where)
+    code = getattr(error, "sqlite_errorcode", None)
+    text = str(error)
+    primary = None if code is None else code & 0xFF
+    if primary == 13 or "disk is full" in text:  # SQLITE_FULL
+        return StoreFull(f"No space left to write `{where}`; the store is as it was before the call", store=where)
+    if primary in {5, 6} or "locked" in text:  # SQLITE_BUSY, SQLITE_LOCKED
+        return StoreBusy(f"Another process kept `{where}` locked for over {BUSY_SECONDS:.0f} s; try again", store=where)
+    if primary == 8 or "readonly" in text:  # SQLITE_READONLY
+        return StoreReadOnly(f"`{where}` cannot be written: check its permissions and those of its folder", store=where)
+    if primary in {11, 26} or "malformed" in text or "not a database" in text:  # SQLITE_CORRUPT, SQLITE_NOTADB
+        return Corrupted(f"`{where}` is damaged: {text}", store=where)
+    return StoreError(f"SQLite could not use `{where}`: {text}", store=where)
+
+
+class Database:
+    """One SQLite file. `read()` and `write()` give a connection inside a transaction.
+
+    `durability` "full" fsyncs each commit (WAL, synchronous=FULL); "none" leaves it to the system, for data that may be lost.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False, durability: Durability = "full") -> None:
+        self.path = path
+        self.read_only = read_only
+        self._durability = durability
+        self._idle: list[sqlite3.Connection] = []
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._write_lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside a read transaction: all its queries see one state."""
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside a write transaction, committed on return and rolled back on any exception.
+
+        Raises:
+            StoreReadOnly: opened read-only. StoreBusy, StoreFull, Corrupted, StoreError: as the names say.
+        """
+        if self.read_only:
+            raise StoreReadOnly(f"`{self.path}` was opened read-only", store=str(self.path))
+        self._after_fork()
+        # Threads of one process queue here rather than in SQLite's busy handler, which sleeps.
+        with self._write_lock, self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close idle connections; later use opens new ones."""
+        self._after_fork()
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        connection = self._take()
+        try:
+            connection.execute(begin)
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back(connection)
+            raise store_error(error, self.path) from error
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        with self._lock:
+            self._idle.append(connection)
+
+    @staticmethod
+    def _roll_back(connection: sqlite3.Connection) -> None:
+        # Closing rolls back, whatever state the failure left; a broken connection must not return to the pool.
+        connection.close()
+
+    def _after_fork(self) -> None:
+        if self._pid != os.getpid():
+            _abandoned.append(self._idle)
+            self._idle = []
+            self._lock = threading.Lock()
+            self._write_lock = threading.Lock()
+            self._pid = os.getpid()
+
+    def _take(self) -> sqlite3.Connection:
+        self._after_fork()
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        try:
+            return self._open()
+        except sqlite3.Error as error:
+            raise store_error(error, self.path) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.read_only:
+            connection = self._connect("rwc")
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute(f"PRAGMA synchronous={'FULL' if self._durability == 'full' else 'OFF'}")
+                connection.execute("PRAGMA fullfsync=1")
+            except sqlite3.Error:
+                connection.close()
+                raise
+            return connection
+        try:
+            connection = self._connect("ro")
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        except sqlite3.OperationalError:
+            # A WAL database in a folder that cannot be written has no shared memory file; nobody can be writing it either.
+            connection = self._connect("ro&immutable=1")
+        return connection
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        uri = f"file:{quote(str(self.path.resolve()))}?mode={mode}"
+        return sqlite3.connect(
+            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+        )

@@ -1,0 +1,109 @@
+"""The float32 rows of one generation: an append-only file that is written with pwrite and read through a memory map."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from ragvec.distance import row_norms
+from ragvec.engine.local.layout import sync_folder
+from ragvec.engine.local.sqlite import store_error
+from ragvec.errors import Corrupted
+from ragvec.types import FloatMatrix, FloatVector
+
+__all__ = ["VectorFile"]
+
+
+def _fsync(handle: int) -> None:
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        os.fsync(handle)
+        return
+    full = getattr(fcntl, "F_FULLFSYNC", None)  # on macOS fsync alone does not reach the platter
+    if full is None:
+        os.fsync(handle)
+    else:
+        fcntl.fcntl(handle, full)
+
+
+class VectorFile:
+    """Rows of `dimension` float32. Bytes past the committed number of rows are garbage that the next append overwrites."""
+
+    def __init__(self, path: Path, *, dimension: int) -> None:
+        self.path = path
+        self._dimension = dimension
+        self._row_bytes = 4 * dimension
+        self._map: FloatMatrix = np.empty((0, dimension), dtype="<f4")
+        self._norms: FloatVector = np.empty(0, dtype=np.float32)
+        self._lock = threading.Lock()
+
+    def append(self, first: int, rows: FloatMatrix) -> None:
+        """Write float32 rows (n, dimension) as rows first, first + 1, …, durable on return.
+
+        Raises:
+            StoreFull, StoreReadOnly, StoreError: nothing that was committed is touched.
+        """
+        if not len(rows):
+            return
+        data = memoryview(np.ascontiguousarray(rows, dtype="<f4")).cast("B")
+        try:
+            new = not self.path.exists()
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            handle = os.open(self.path, flags, 0o666)
+            try:
+                os.lseek(handle, first * self._row_bytes, os.SEEK_SET)
+                while data:
+                    data = data[os.write(handle, data[: 1 << 28]) :]
+                _fsync(handle)
+            finally:
+                os.close(handle)
+            if new:
+                sync_folder(self.path.parent)
+        except OSError as error:
+            raise store_error(error, self.path) from error
+
+    def rows(self, count: int) -> FloatMatrix:
+        """The first `count` rows, float32 (count, dimension), read-only, not copied.
+
+        Raises:
+            Corrupted: the file is shorter than that.
+        """
+        if len(self._map) < count:
+            with self._lock:
+                if len(self._map) < count:
+                    self._map = self._open(count)
+        return self._map[:count]
+
+    def norms(self, first: int, last: int) -> FloatVector:
+        """The euclidean norms of rows [first, last), float32; each is computed once in a process."""
+        rows = self.rows(last)
+        with self._lock:
+            if len(self._norms) < last:
+                # NaN marks what is not known yet; the array grows by doubling.
+                grown = np.full(max(last, 2 * len(self._norms), 1024), np.nan, dtype=np.float32)
+                grown[: len(self._norms)] = self._norms
+                self._norms = grown
+            unknown = np.flatnonzero(np.isnan(self._norms[first:last]))
+            if len(unknown):
+                start, stop = first + int(unknown[0]), first + int(unknown[-1]) + 1
+                self._norms[start:stop] = row_norms(rows[start:stop])
+            return self._norms[first:last]
+
+    def _open(self, count: int) -> FloatMatrix:
+        try:
+            size = self.path.stat().st_size
+            if size < count * self._row_bytes:
+                raise Corrupted(
+                    f"`{self.path}` has {size} bytes where {count} rows of {self._dimension} float32 need "
+                    f"{count * self._row_bytes}",
+                    store=str(self.path),
+                )
+            mapped = np.memmap(self.path, dtype="<f4", mode="r", shape=(size // self._row_bytes, self._dimension))
+        except OSError as error:
+            raise store_error(error, self.path) from error
+        # A plain array over the map: numpy's memmap subclass makes every slice several times slower.
+        return np.asarray(mapped)
