@@ -1,0 +1,366 @@
+"""The Pythonic store: Store → Bucket → Index, numpy and pandas first, over the same operations as the boto3-shaped client.
+
+    store = ragvec.Store("my-store")
+    index = store.create_bucket("docs").create_index("pages", dimension=384)
+    index.put(["a", "b"], vectors, [{"year": 2024}, {"year": 2025}])
+    index.query(vector, k=10, where={"year": {"$gte": 2025}}).to_pandas()
+
+Buckets and indexes are handles: making one checks nothing, and each call finds the thing by name, so that one deleted or made anew by
+another process is seen at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from ragvec.api import buckets, indexes, vectors
+from ragvec.api.client import Client
+from ragvec.api.session import Session
+from ragvec.arrays import to_matrix
+from ragvec.engine.local.engine import LocalEngine
+from ragvec.engine.protocol import Engine, IndexEngine, IndexSpec, IndexStats
+from ragvec.errors import BucketExists, IndexExists, InvalidRequest, NotFound
+from ragvec.filters.nodes import EVERYTHING, Filter
+from ragvec.filters.parse import parse_filter
+from ragvec.search.execute import search
+from ragvec.search.request import SearchRequest
+from ragvec.search.results import Results
+from ragvec.types import Metadata, Metric, Record
+
+__all__ = ["Bucket", "Index", "Store"]
+
+_PAGE = 1000
+
+
+class Store:
+    """The store in the folder `path`, made when the folder is absent or empty; also over any `engine`.
+
+    Raises:
+        NotAStore, StoreTooNew, StoreReadOnly: see those.
+    """
+
+    def __init__(self, path: str | Path | None = None, *, read_only: bool = False, engine: Engine | None = None) -> None:
+        if (path is None) == (engine is None):
+            raise InvalidRequest("Expected exactly one of `path` and `engine`", path="path")
+        self.path = None if path is None else Path(path)
+        self.engine: Engine = LocalEngine(path, read_only=read_only) if path is not None else _given(engine)
+        self._session = Session(self.engine)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r})" if self.path is not None else f"Store(engine={self.engine!r})"
+
+    def bucket(self, name: str) -> Bucket:
+        """A handle to the bucket of this name, whether it exists or not."""
+        return Bucket(self, name)
+
+    def buckets(self) -> list[Bucket]:
+        """All buckets, in order of name."""
+        found: list[Bucket] = []
+        after: str | None = None
+        while True:
+            page = self.engine.catalog.buckets(prefix="", after=after, limit=_PAGE)
+            found += [Bucket(self, bucket.name) for bucket in page.items]
+            if page.next_after is None:
+                return found
+            after = page.next_after
+
+    def create_bucket(self, name: str, *, exist_ok: bool = False) -> Bucket:
+        """Make a bucket.
+
+        Raises:
+            InvalidName: 3 to 63 of a-z, 0-9, '-' and '.'. BucketExists: unless `exist_ok`.
+        """
+        try:
+            buckets.create(self._session, name)
+        except BucketExists:
+            if not exist_ok:
+                raise
+        return Bucket(self, name)
+
+    def index_by_uid(self, uid: str) -> Index:
+        """The index with this UUID. Raises IndexNotFound."""
+        spec = self.engine.catalog.index_by_uid(uid)
+        return Bucket(self, spec.bucket).index(spec.name)
+
+    def client(self, *, dialect: str = "native") -> Client:
+        """A client in boto3's s3vectors shape on this store."""
+        return Client(self.engine, dialect=dialect)
+
+    def close(self) -> None:
+        """Wait for background work and release files; the store opens them again when it is used again."""
+        self.engine.close()
+
+
+class Bucket:
+    """A handle to a vector bucket."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store = store
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Bucket({self.name!r})"
+
+    def exists(self) -> bool:
+        """Whether the bucket exists."""
+        try:
+            self.store.engine.catalog.bucket(self.name)
+        except NotFound:
+            return False
+        return True
+
+    def index(self, name: str) -> Index:
+        """A handle to the index of this name, whether it exists or not."""
+        return Index(self, name)
+
+    def indexes(self) -> list[Index]:
+        """All indexes, in order of name. Raises BucketNotFound."""
+        found: list[Index] = []
+        after: str | None = None
+        while True:
+            page = self.store.engine.catalog.indexes(self.name, prefix="", after=after, limit=_PAGE)
+            found += [Index(self, spec.name) for spec in page.items]
+            if page.next_after is None:
+                return found
+            after = page.next_after
+
+    def create_index(
+        self,
+        name: str,
+        *,
+        dimension: int,
+        metric: Metric = "cosine",
+        non_filterable: Sequence[str] = (),
+        exist_ok: bool = False,
+    ) -> Index:
+        """Make an index of vectors of this dimension. `non_filterable` metadata keys are stored and returned, but not indexed.
+
+        Raises:
+            InvalidRequest: a name, dimension, metric or key breaks its rule. BucketNotFound. IndexExists: unless `exist_ok`, which
+            still refuses one of another dimension, metric or non-filterable keys.
+        """
+        try:
+            indexes.create(
+                self.store._session,
+                bucket=self.name,
+                name=name,
+                dimension=dimension,
+                metric=metric,
+                non_filterable=non_filterable,
+            )
+        except IndexExists:
+            spec = Index(self, name).spec
+            same = (spec.dimension, spec.metric, set(spec.non_filterable)) == (dimension, metric, set(non_filterable))
+            if not (exist_ok and same):
+                raise
+        return Index(self, name)
+
+    def delete(self, *, force: bool = False) -> None:
+        """Delete the bucket; with `force`, its indexes first. Raises BucketNotFound, BucketNotEmpty."""
+        if force:
+            for index in self.indexes():
+                index.delete_index()
+        self.store.engine.catalog.delete_bucket(self.name)
+
+
+class Index:
+    """A handle to an index: vectors by key, with metadata."""
+
+    def __init__(self, bucket: Bucket, name: str) -> None:
+        self.bucket = bucket
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Index({self.bucket.name!r}, {self.name!r})"
+
+    def __len__(self) -> int:
+        return self.count()
+
+    @property
+    def spec(self) -> IndexSpec:
+        """What the index is. Raises BucketNotFound, IndexNotFound."""
+        return self.bucket.store.engine.catalog.index(self.bucket.name, self.name)
+
+    @property
+    def uid(self) -> str:
+        """The UUID of the index, 36 characters; an index made anew under the same name has another."""
+        return self.spec.uid
+
+    @property
+    def dimension(self) -> int:
+        """The length of its vectors."""
+        return self.spec.dimension
+
+    @property
+    def metric(self) -> Metric:
+        """Its distance."""
+        return self.spec.metric
+
+    @property
+    def non_filterable(self) -> tuple[str, ...]:
+        """The metadata keys that filters cannot use."""
+        return self.spec.non_filterable
+
+    def exists(self) -> bool:
+        """Whether the index exists."""
+        try:
+            _ = self.spec
+        except NotFound:
+            return False
+        return True
+
+    def put(self, keys: Sequence[str], vectors_: Any, metadata: Any = None) -> None:
+        """Insert or replace, in one transaction of any length: durable when it returns, all or nothing.
+
+        `vectors_` is an (n, dimension) array or list of lists, converted to float32; `metadata` a list of n dicts (or None for some),
+        or a DataFrame of n rows whose missing values are left out.
+
+        Raises:
+            InvalidKey, InvalidVector, DimensionMismatch, InvalidMetadata: the record at fault is named; nothing was changed.
+        """
+        vectors.put_arrays(self.bucket.store._session, self.spec, keys, vectors_, _dicts(metadata))
+
+    @overload
+    def query(
+        self, vector: Sequence[float], *, k: int = 10, where: Mapping[str, Any] | Filter | None = None,
+        data: bool = False, metadata: bool = True,
+    ) -> Results: ...
+
+    @overload
+    def query(
+        self, vector: Any, *, k: int = 10, where: Mapping[str, Any] | Filter | None = None,
+        data: bool = False, metadata: bool = True,
+    ) -> Any: ...
+
+    def query(
+        self,
+        vector: Any,
+        *,
+        k: int = 10,
+        where: Mapping[str, Any] | Filter | None = None,
+        data: bool = False,
+        metadata: bool = True,
+    ) -> Results | list[Results]:
+        """The `k` nearest records that satisfy `where`, as Results; for a matrix (m, dimension), a list of m Results.
+
+        Raises:
+            InvalidVector, DimensionMismatch, InvalidFilter, InvalidRequest: see those.
+        """
+        spec, engine = self._open()
+        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+            raise InvalidRequest(f"Expected an integer of at least 1, got {k!r} - at `k`", path="k")
+        many = np.ndim(vector) == 2
+        matrix = to_matrix(
+            vector if many else [vector],
+            dimension=spec.dimension,
+            metric=spec.metric,
+            label=lambda row: (f"vector[{row}]", f"Invalid query vector {row}: ") if many else ("vector", "Invalid query vector: "),
+        )
+        request = SearchRequest(queries=matrix, k=k, where=_filter(where, spec), data=data, metadata=metadata)
+        found = [Results(hits, metric=spec.metric) for hits in search(engine, request)]
+        return found if many else found[0]
+
+    def get(self, keys: Sequence[str], *, data: bool = True, metadata: bool = True) -> list[Record]:
+        """The records with these keys, in that order; absent ones are left out."""
+        _, engine = self._open()
+        return engine.get([keys] if isinstance(keys, str) else list(keys), data=data, metadata=metadata)
+
+    def delete(
+        self, keys: Sequence[str] | None = None, *, where: Mapping[str, Any] | Filter | None = None
+    ) -> int:
+        """Delete by keys or by filter, in one transaction; returns how many records were there. `where={}` deletes all of them."""
+        if (keys is None) == (where is None):
+            raise InvalidRequest("Expected exactly one of `keys` and `where`", path="keys")
+        spec, engine = self._open()
+        if keys is None:
+            return engine.delete_where(_filter(where, spec))
+        return engine.delete([keys] if isinstance(keys, str) else list(dict.fromkeys(keys)))
+
+    def count(self, where: Mapping[str, Any] | Filter | None = None) -> int:
+        """How many records satisfy the filter."""
+        spec, engine = self._open()
+        return engine.count(_filter(where, spec))
+
+    def iter(
+        self,
+        *,
+        where: Mapping[str, Any] | Filter | None = None,
+        data: bool = False,
+        metadata: bool = True,
+        batch: int = 1000,
+    ) -> Iterator[Record]:
+        """All records that satisfy the filter, in byte order of key, read in batches.
+
+        A record present all the while comes exactly once; one written or deleted meanwhile may or may not come.
+        """
+        spec, engine = self._open()
+        condition, after = _filter(where, spec), None
+        while True:
+            page = engine.scan(after=after, limit=batch, where=condition, data=data, metadata=metadata)
+            yield from page.records
+            if page.next_after is None:
+                return
+            after = page.next_after
+
+    def stats(self) -> IndexStats:
+        """Figures: vectors, tombstones, segments with measured recall, bytes."""
+        return self._open()[1].stats()
+
+    def optimize(self) -> None:
+        """Build now, in this thread, the segments that the background would build later."""
+        self._open()[1].optimize()
+
+    def property(self, name: str) -> Any:
+        """A JSON value kept with the index, None when it was never set."""
+        return self.bucket.store.engine.catalog.property(self.spec.uid, name)
+
+    def set_property(self, name: str, value: Any, *, expected: Any = ...) -> bool:
+        """Set a JSON value (None removes it), durably; with `expected`, only where that is the value now. Tells whether it was set."""
+        return self.bucket.store.engine.catalog.set_property(self.spec.uid, name, value, expected=expected)
+
+    def delete_index(self) -> None:
+        """Delete the index and all its vectors. Raises BucketNotFound, IndexNotFound."""
+        self.bucket.store.engine.catalog.delete_index(self.bucket.name, self.name)
+
+    def _open(self) -> tuple[IndexSpec, IndexEngine]:
+        spec = self.spec
+        return spec, self.bucket.store.engine.index(spec)
+
+
+def _given(engine: Engine | None) -> Engine:
+    assert engine is not None, "checked by the caller"
+    return engine
+
+
+def _filter(where: Mapping[str, Any] | Filter | None, spec: IndexSpec) -> Filter:
+    if where is None:
+        return EVERYTHING
+    if isinstance(where, Mapping):
+        return parse_filter(where, non_filterable=spec.non_filterable)
+    return where
+
+
+def _dicts(metadata: Any) -> Sequence[Metadata | None] | None:
+    """A list of dicts; a DataFrame (known by its `to_dict`) loses its missing values."""
+    if metadata is None or isinstance(metadata, (list, tuple)):
+        return metadata
+    if hasattr(metadata, "to_dict") and hasattr(metadata, "columns"):
+        present = metadata.notna().to_numpy()
+        rows = metadata.to_dict("records")
+        return [
+            {name: value for (name, value), there in zip(row.items(), mask, strict=True) if there}
+            for row, mask in zip(rows, present, strict=True)
+        ]
+    return list(metadata)
+
+
