@@ -1,0 +1,1 @@
+"""What keeps vectors: the seam that every engine implements, and the local engine on a folder."""
