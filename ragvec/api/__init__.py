@@ -1,1 +1,1 @@
-"""The one operations layer: every operation of the vector-bucket services, validated by dialect, and the boto3-shaped client."""
+"""The one operations layer: every operation of the vector-bucket services, by dialect, and the boto3-shaped client."""

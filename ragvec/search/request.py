@@ -1,0 +1,40 @@
+"""What a search asks for, and what it answers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ragvec.filters.nodes import EVERYTHING, Filter
+from ragvec.types import Distances, FloatMatrix, Record
+
+__all__ = ["Hits", "SearchPage", "SearchRequest"]
+
+
+class SearchRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """The `k` records nearest to each query among those that satisfy `where`.
+
+    `queries` is float32 (m, dimension), checked. `data` and `metadata` say what to read of each hit beside its key.
+    """
+
+    queries: FloatMatrix
+    k: int
+    where: Filter = EVERYTHING
+    data: bool = False
+    metadata: bool = False
+
+
+class Hits(msgspec.Struct, frozen=True, eq=False):
+    """The answer to one query, nearest first, ties in byte order of key.
+
+    `distances` is float32 (len(records),) in the units of the index's metric: 1 − cos θ, or the root for euclidean.
+    """
+
+    records: tuple[Record, ...]
+    distances: Distances
+
+
+class SearchPage(msgspec.Struct, frozen=True, eq=False):
+    """A part of the answer to one query; `next_page` is (cursor, offset) for `execute.next_page`, None at the end."""
+
+    hits: Hits
+    next_page: tuple[str, int] | None = None
