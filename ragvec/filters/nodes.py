@@ -1,9 +1,9 @@
 """The filter AST: what a metadata filter means, apart from how it is written or evaluated.
 
-Leaves test one metadata field. A field that holds a list satisfies a leaf when any of its elements does. Strings compare by code
-point and exactly, numbers by exact value (1 equals 1.0), booleans only with booleans; values of different types never match and
-never raise. A leaf is false where the field is missing, and `Not` is a plain complement: so `$ne` and `$nin`, which are written
-with `Not`, hold where the field is missing.
+Leaves test one metadata field. A field that holds a list satisfies a leaf when any of its elements does, save that
+comparisons look at no lists. Strings compare by code point and exactly, numbers by exact value (1 equals 1.0), booleans
+only with booleans; values of different types never match and never raise. A leaf is false where the field is missing,
+and `Not` is a plain complement: so `$ne` and `$nin`, which are written with `Not`, hold where the field is missing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,226 @@
+"""Posting lists as arrays: the distinct values of one kind under one field, and the rows that hold each.
+
+The rows of value i are `rows[offsets[i]:offsets[i + 1]]`, ascending. Equality, ranges and prefixes are binary searches,
+and the answer to a range is one slice of `rows`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from pyroaring import BitMap
+
+from ragvec.engine.local.posting_values import (
+    Numbers,
+    Positions,
+    Texts,
+    encoded,
+    is_plain_number,
+    merge_values,
+    offsets_of,
+)
+from ragvec.engine.local.row_bitmaps import bitmap_of
+from ragvec.filters.bitmap import Bounds
+from ragvec.types import RowArray, Scalar
+
+__all__ = ["Column", "FieldPostings", "Kind", "Wanted", "merge_fields", "satisfied"]
+
+Kind: TypeAlias = Literal["string", "boolean", "number", "listed_number", "giant", "listed_giant"]
+"""Comparisons look at no lists, so numbers within lists have a column of their own; so have giants, the integers beyond
+±2^64 that no double equals."""
+
+_KEPT_FROM = 2_048
+_RELATIONS = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
+
+
+def satisfied(value: int | float, bounds: Bounds) -> bool:
+    """Whether a number satisfies every bound."""
+    return all(_RELATIONS[relation](value, bound) for relation, bound in bounds)
+
+
+class Column:
+    """The posting lists of one kind under one field, all rows within [first, last)."""
+
+    def __init__(
+        self, values: Numbers | Texts, *, offsets: npt.NDArray[Any], rows: RowArray, first: int, last: int
+    ) -> None:
+        self.values, self.offsets, self.rows = values, offsets, rows
+        self.first, self.last = first, last
+        self._kept = _kept_bitmaps(rows, first, last)
+
+    @classmethod
+    def of(cls, kind: Kind, postings: Mapping[Any, Sequence[int]], *, first: int, last: int) -> Column:
+        """From a dict of value to ascending rows."""
+        ordered: list[tuple[Any, Sequence[int]]]
+        values: Numbers | Texts
+        if kind in ("boolean", "number", "listed_number"):
+            ordered = [(value, postings[value]) for value in sorted(postings)]
+            values = Numbers.of([value for value, _ in ordered])
+        else:
+            ordered = sorted((encoded(value), rows) for value, rows in postings.items())
+            values = Texts.of([value for value, _ in ordered])
+        lists = [rows for _, rows in ordered]
+        offsets = offsets_of(np.fromiter(map(len, lists), np.int64, len(lists)))
+        rows = np.fromiter(chain.from_iterable(lists), np.uint32, int(offsets[-1]))
+        return cls(values, offsets=offsets, rows=rows, first=first, last=last)
+
+    @classmethod
+    def from_sections(cls, sections: Mapping[str, npt.NDArray[Any]], *, first: int, last: int) -> Column:
+        """The column that `sections()` described. Raises KeyError when an array is missing."""
+        values: Numbers | Texts
+        if "blob" in sections:
+            values = Texts(sections["blob"], sections["starts"])
+        else:
+            values = Numbers(sections["doubles"], sections.get("residuals"))
+        return cls(values, offsets=sections["offsets"], rows=sections["rows"], first=first, last=last)
+
+    def sections(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays to store, by name."""
+        return {**self.values.sections(), "offsets": self.offsets, "rows": self.rows}
+
+    def between(self, low: int, high: int) -> BitMap:
+        """The rows of the values at positions [low, high); not to be modified."""
+        start, stop = int(self.offsets[low]), int(self.offsets[high])
+        if stop - start >= _KEPT_FROM:
+            return self._kept(start, stop)
+        return bitmap_of(self.rows[start:stop], first=self.first, last=self.last)
+
+    def at(self, positions: Positions) -> BitMap:
+        """The rows of the values at these positions; not to be modified."""
+        if len(positions) <= 1:
+            return self.between(int(positions[0]), int(positions[0]) + 1) if len(positions) else BitMap()
+        starts = self.offsets[positions].astype(np.int64)
+        lengths = self.offsets[positions + 1].astype(np.int64) - starts
+        if len(positions) <= 16 and int(lengths.sum()) >= _KEPT_FROM:
+            return BitMap.union(*(self.between(int(position), int(position) + 1) for position in positions))
+        return bitmap_of(self.rows[_spans(starts, lengths)], first=self.first, last=self.last)
+
+
+def _kept_bitmaps(rows: RowArray, first: int, last: int) -> Callable[[int, int], BitMap]:
+    # A closure over the rows alone: a cached bound method would be a cycle that keeps a removed file mapped.
+    @lru_cache(maxsize=32)
+    def kept(start: int, stop: int) -> BitMap:
+        return bitmap_of(rows[start:stop], first=first, last=last)
+
+    return kept
+
+
+def _lengths(offsets: npt.NDArray[Any]) -> Positions:
+    ends = offsets.astype(np.int64)
+    return ends[1:] - ends[:-1]
+
+
+def _spans(starts: Positions, lengths: Positions) -> Positions:
+    """The integers of the spans [start, start + length), one span after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+
+
+class Wanted:
+    """Values to look up, sorted into the kinds of columns that can hold them: made once, used for every run."""
+
+    def __init__(self, values: Iterable[Scalar]) -> None:
+        texts: set[bytes] = set()
+        giants: set[bytes] = set()
+        booleans: set[int | float] = set()
+        numbers: set[int | float] = set()
+        for value in values:
+            if isinstance(value, str):
+                texts.add(encoded(value))
+            elif isinstance(value, bool):
+                booleans.add(value)
+            elif value != value:
+                continue  # NaN equals nothing
+            elif is_plain_number(value):
+                numbers.add(value)
+            else:
+                giants.add(encoded(int(value)))
+        self.numbers: dict[Kind, Numbers] = {}
+        self.texts: dict[Kind, list[bytes]] = {}
+        if booleans:
+            self.numbers["boolean"] = Numbers.of(sorted(booleans))
+        if numbers:
+            self.numbers["number"] = self.numbers["listed_number"] = Numbers.of(sorted(numbers))
+        if texts:
+            self.texts["string"] = sorted(texts)
+        if giants:
+            self.texts["giant"] = self.texts["listed_giant"] = sorted(giants)
+
+
+class FieldPostings(msgspec.Struct, frozen=True, eq=False):
+    """All postings of one field: the rows that have it, and a column for each kind of value that occurs.
+
+    The methods give bitmaps, not to be modified, whose union is the answer.
+    """
+
+    exists: BitMap
+    columns: dict[Kind, Column]
+
+    def any_of(self, wanted: Wanted) -> Iterator[BitMap]:
+        """Rows that hold one of the wanted values."""
+        for kind, numbers in wanted.numbers.items():
+            column = self.columns.get(kind)
+            if column is not None and isinstance(column.values, Numbers):
+                yield column.at(column.values.find(numbers))
+        for kind, texts in wanted.texts.items():
+            column = self.columns.get(kind)
+            if column is not None and isinstance(column.values, Texts):
+                yield column.at(column.values.find(texts))
+
+    def compare(self, bounds: Bounds) -> Iterator[BitMap]:
+        """Rows whose number, not in a list, satisfies every bound; no bound is NaN."""
+        column = self.columns.get("number")
+        if column is not None and isinstance(column.values, Numbers):
+            low, high = 0, len(column.values)
+            for relation, bound in bounds:
+                cut = column.values.cut(bound, right=relation in ("gt", "lte"))
+                low, high = (max(low, cut), high) if relation in ("gt", "gte") else (low, min(high, cut))
+            if low < high:
+                yield column.between(low, high)
+        column = self.columns.get("giant")
+        if column is not None and isinstance(column.values, Texts):
+            for position, text in enumerate(column.values):
+                if satisfied(int(text, 16), bounds):
+                    yield column.between(position, position + 1)
+
+    def starts_with(self, prefix: bytes) -> Iterator[BitMap]:
+        """Rows that hold a string beginning with `prefix`, in UTF-8."""
+        column = self.columns.get("string")
+        if column is not None and isinstance(column.values, Texts):
+            low, high = column.values.prefixed(prefix)
+            if low < high:
+                yield column.between(low, high)
+
+
+def merge_fields(parts: Sequence[FieldPostings], *, first: int, last: int) -> FieldPostings:
+    """The postings of one field over adjacent ranges of rows, given in row order, as one over [first, last)."""
+    exists = BitMap.union(*(part.exists for part in parts))
+    exists.run_optimize()
+    by_kind: dict[Kind, list[Column]] = {}
+    for part in parts:
+        for kind, column in part.columns.items():
+            by_kind.setdefault(kind, []).append(column)
+    merged = {kind: _merge_columns(columns, first=first, last=last) for kind, columns in by_kind.items()}
+    return FieldPostings(exists, merged)
+
+
+def _merge_columns(parts: Sequence[Column], *, first: int, last: int) -> Column:
+    values, positions = merge_values([part.values for part in parts])  # type: ignore[arg-type]  # one kind, so one class
+    counts = [_lengths(part.offsets) for part in parts]
+    lengths = np.zeros(len(values), np.int64)
+    for position, count in zip(positions, counts, strict=True):
+        lengths[position] += count
+    offsets = offsets_of(lengths)
+    free = offsets[:-1].astype(np.int64)
+    rows = np.empty(int(offsets[-1]), np.uint32)
+    for part, position, count in zip(parts, positions, counts, strict=True):
+        rows[_spans(free[position], count)] = part.rows
+        free[position] += count
+    return Column(values, offsets=offsets, rows=rows, first=first, last=last)
