@@ -1,0 +1,1 @@
+"""Evaluation: test collections, runs over them, and how good a ranking is."""
