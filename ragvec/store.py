@@ -17,10 +17,12 @@ from typing import Any, overload
 
 import numpy as np
 
-from ragvec.api import buckets, indexes, vectors
+from ragvec.api import buckets, indexes
+from ragvec.api.access import Session
 from ragvec.api.client import Client
-from ragvec.api.session import Session
-from ragvec.arrays import to_matrix
+from ragvec.api.dialects import NATIVE
+from ragvec.api.records import put_arrays, query_matrix, query_vector
+from ragvec.api.requests import CreateIndex, CreateVectorBucket, MetadataConfiguration
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.protocol import Engine, IndexEngine, IndexSpec, IndexStats
 from ragvec.errors import BucketExists, IndexExists, InvalidRequest, NotFound
@@ -48,7 +50,7 @@ class Store:
             raise InvalidRequest("Expected exactly one of `path` and `engine`", path="path")
         self.path = None if path is None else Path(path)
         self.engine: Engine = LocalEngine(path, read_only=read_only) if path is not None else _given(engine)
-        self._session = Session(self.engine)
+        self._session = Session(self.engine, NATIVE, account="000000000000", region="local")
 
     def __enter__(self) -> Store:
         return self
@@ -81,7 +83,7 @@ class Store:
             InvalidName: 3 to 63 of a-z, 0-9, '-' and '.'. BucketExists: unless `exist_ok`.
         """
         try:
-            buckets.create(self._session, name)
+            buckets.create_vector_bucket(self._session, CreateVectorBucket(vector_bucket_name=name))
         except BucketExists:
             if not exist_ok:
                 raise
@@ -150,13 +152,16 @@ class Bucket:
             still refuses one of another dimension, metric or non-filterable keys.
         """
         try:
-            indexes.create(
+            indexes.create_index(
                 self.store._session,
-                bucket=self.name,
-                name=name,
-                dimension=dimension,
-                metric=metric,
-                non_filterable=non_filterable,
+                CreateIndex(
+                    vector_bucket_name=self.name,
+                    index_name=name,
+                    data_type="float32",
+                    dimension=dimension,
+                    distance_metric=metric,
+                    metadata_configuration=MetadataConfiguration(non_filterable_metadata_keys=list(non_filterable)),
+                ),
             )
         except IndexExists:
             spec = Index(self, name).spec
@@ -219,16 +224,16 @@ class Index:
             return False
         return True
 
-    def put(self, keys: Sequence[str], vectors_: Any, metadata: Any = None) -> None:
+    def put(self, keys: Sequence[str], vectors: Any, metadata: Any = None) -> None:
         """Insert or replace, in one transaction of any length: durable when it returns, all or nothing.
 
-        `vectors_` is an (n, dimension) array or list of lists, converted to float32; `metadata` a list of n dicts (or None for some),
+        `vectors` is an (n, dimension) array or list of lists, converted to float32; `metadata` a list of n dicts (or None for some),
         or a DataFrame of n rows whose missing values are left out.
 
         Raises:
             InvalidKey, InvalidVector, DimensionMismatch, InvalidMetadata: the record at fault is named; nothing was changed.
         """
-        vectors.put_arrays(self.bucket.store._session, self.spec, keys, vectors_, _dicts(metadata))
+        put_arrays(self.bucket.store._session, self.spec, keys=keys, vectors=vectors, metadata=_dicts(metadata))
 
     @overload
     def query(
@@ -260,13 +265,11 @@ class Index:
         if not isinstance(k, int) or isinstance(k, bool) or k < 1:
             raise InvalidRequest(f"Expected an integer of at least 1, got {k!r} - at `k`", path="k")
         many = np.ndim(vector) == 2
-        matrix = to_matrix(
-            vector if many else [vector],
-            dimension=spec.dimension,
-            metric=spec.metric,
-            label=lambda row: (f"vector[{row}]", f"Invalid query vector {row}: ") if many else ("vector", "Invalid query vector: "),
-        )
-        request = SearchRequest(queries=matrix, k=k, where=_filter(where, spec), data=data, metadata=metadata)
+        if many:
+            queries = query_matrix(spec, vector)
+        else:
+            queries = query_vector(self.bucket.store._session, spec, vector)[np.newaxis]
+        request = SearchRequest(queries=queries, k=k, where=_filter(where, spec), data=data, metadata=metadata)
         found = [Results(hits, metric=spec.metric) for hits in search(engine, request)]
         return found if many else found[0]
 

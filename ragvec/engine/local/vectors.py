@@ -49,7 +49,7 @@ class VectorFile:
         """
         if not len(rows):
             return
-        data = memoryview(np.ascontiguousarray(rows, dtype="<f4")).cast("B")
+        data = np.ascontiguousarray(rows, dtype="<f4").data.cast("B")
         try:
             new = not self.path.exists()
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
@@ -59,6 +59,10 @@ class VectorFile:
                 while data:
                     data = data[os.write(handle, data[: 1 << 28]) :]
                 _fsync(handle)
+            except OSError:
+                # Give the space back: nothing past `first` is committed, and the caller holds the write lock.
+                os.ftruncate(handle, first * self._row_bytes)
+                raise
             finally:
                 os.close(handle)
             if new:
