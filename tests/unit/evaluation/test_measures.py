@@ -8,7 +8,6 @@ import pickle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from ragvec.errors import InvalidRequest
 from ragvec.evaluation.measures import Measure, Qrels, Run, Scores, evaluate
 
@@ -27,7 +26,9 @@ def plain_ndcg(ranking: list[str], grades: dict[str, int], k: int) -> float:
 
 
 judgements = st.dictionaries(
-    st.sampled_from(["q1", "q2", "q3"]), st.dictionaries(st.sampled_from(DOCUMENTS), st.integers(0, 4), min_size=1), min_size=1
+    st.sampled_from(["q1", "q2", "q3"]),
+    st.dictionaries(st.sampled_from(DOCUMENTS), st.integers(0, 4), min_size=1),
+    min_size=1,
 )
 runs = st.dictionaries(
     st.sampled_from(["q1", "q2", "q3", "q4"]),
@@ -42,7 +43,7 @@ runs = st.dictionaries(
 @given(run=runs, qrels=judgements, k=st.integers(1, 15))
 def test_ndcg_is_that_of_the_plain_formula(run: Run, qrels: Qrels, k: int) -> None:
     scores = evaluate(run, qrels, measures=[f"nDCG@{k}"])
-    for query, grades in qrels.items() -> None:
+    for query, grades in qrels.items():
         expected = plain_ndcg([document for document, _ in run.get(query, [])], grades, k)
         assert scores.per_query[query][f"nDCG@{k}"] == pytest.approx(expected, abs=1e-12)
     assert scores.means[f"nDCG@{k}"] == pytest.approx(
@@ -66,8 +67,19 @@ def test_values_are_those_of_trec_eval(run: Run, qrels: Qrels) -> None:
 def test_a_worked_example() -> None:
     grades = {"a": 3, "b": 1, "c": 0, "d": 2}
     ranking = ["c", "b", "x", "a"]
-    values = {name: Measure.parse(name).of(ranking, grades) for name in ("R@2", "R", "R(rel=2)@4", "RR", "RR@1", "P@2", "P@10")}
-    assert values == {"R@2": 1 / 3, "R": 2 / 3, "R(rel=2)@4": 1 / 2, "RR": 1 / 2, "RR@1": 0, "P@2": 1 / 2, "P@10": 1 / 5}
+    values = {
+        name: Measure.parse(name).of(ranking, grades)
+        for name in ("R@2", "R", "R(rel=2)@4", "RR", "RR@1", "P@2", "P@10")
+    }
+    assert values == {
+        "R@2": 1 / 3,
+        "R": 2 / 3,
+        "R(rel=2)@4": 1 / 2,
+        "RR": 1 / 2,
+        "RR@1": 0,
+        "P@2": 1 / 2,
+        "P@10": 1 / 5,
+    }
     gained = 1 / math.log2(3) + 3 / math.log2(5)
     assert Measure("nDCG").of(ranking, grades) == pytest.approx(gained / (3 + 2 / math.log2(3) + 1 / 2))
 
@@ -100,7 +112,9 @@ def test_a_measure_is_read_from_its_own_text(text: str) -> None:
     assert pickle.loads(pickle.dumps(Measure.parse(text))) == Measure.parse(text)
 
 
-@pytest.mark.parametrize("text", ["ndcg@10", "nDCG@0", "P", "nDCG@ten", "nDCG(rel=2)@10", "R(rel=0)@5", "MAP", "", " RR"])
+@pytest.mark.parametrize(
+    "text", ["ndcg@10", "nDCG@0", "P", "nDCG@ten", "nDCG(rel=2)@10", "R(rel=0)@5", "MAP", "", " RR"]
+)
 def test_other_texts_are_no_measure(text: str) -> None:
     with pytest.raises(InvalidRequest, match="Expected"):
         Measure.parse(text)
