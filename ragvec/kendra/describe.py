@@ -1,0 +1,80 @@
+"""What an index is, in Kendra's shapes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ragvec.filters.nodes import Eq
+from ragvec.kendra.attributes import Field, Schema, kendra_type
+from ragvec.pipeline.passages import EMBEDDER_PROPERTY, PASSAGE, TEXT
+
+if TYPE_CHECKING:
+    from ragvec.store import Index
+
+__all__ = ["describe_index", "is_query_index", "summary"]
+
+_COUNTED_PASSAGES = 10_000
+_EDITION = "ENTERPRISE_EDITION"
+
+
+def is_query_index(index: Index) -> bool:
+    """Whether the index can be searched by text: it says which embedder filled it."""
+    return index.property(EMBEDDER_PROPERTY) is not None
+
+
+def summary(index: Index) -> dict[str, Any]:
+    """The index as ListIndices shows it."""
+    created = datetime.fromtimestamp(index.spec.created, tz=timezone.utc)
+    return {
+        "Name": index.name,
+        "Id": index.uid,
+        "Edition": _EDITION,
+        "CreatedAt": created,
+        "UpdatedAt": created,
+        "Status": "ACTIVE",
+    }
+
+
+def describe_index(index: Index, *, schema: Schema, account: str) -> dict[str, Any]:
+    """The index as DescribeIndex shows it: always ACTIVE; `RoleArn` is a name without a meaning here.
+
+    The bytes of text are counted over the first 10,000 passages, and beyond them estimated from those.
+    """
+    return {
+        **summary(index),
+        "Description": f"Index {index.name} of the bucket {index.bucket.name}",
+        "RoleArn": f"arn:aws:iam::{account}:role/ragvec",
+        "DocumentMetadataConfigurations": [_configuration(field) for field in schema.fields.values()],
+        "IndexStatistics": {
+            "FaqStatistics": {"IndexedQuestionAnswersCount": 0},
+            "TextDocumentStatistics": {
+                "IndexedTextDocumentsCount": index.count(Eq(PASSAGE, 0)),
+                "IndexedTextBytes": _text_bytes(index),
+            },
+        },
+        "UserContextPolicy": "ATTRIBUTE_FILTER",
+    }
+
+
+def _configuration(field: Field) -> dict[str, Any]:
+    return {
+        "Name": field.name,
+        "Type": kendra_type(field),
+        "Search": {
+            "Facetable": field.facetable,
+            "Searchable": field.searchable,
+            "Displayable": field.displayable,
+            "Sortable": field.sortable,
+        },
+    }
+
+
+def _text_bytes(index: Index) -> int:
+    sizes = [
+        len(str((record.metadata or {}).get(TEXT, "")).encode()) for record in islice(index.iter(), _COUNTED_PASSAGES)
+    ]
+    if len(sizes) < _COUNTED_PASSAGES:
+        return sum(sizes)
+    return round(sum(sizes) / len(sizes) * index.count())

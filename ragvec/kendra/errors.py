@@ -1,0 +1,35 @@
+"""Errors as Kendra sends them: the wire code and HTTP status for each class of `ragvec.errors`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ragvec import errors
+from ragvec.api.dialects import NATIVE, Dialect, WireError
+from ragvec.api.exceptions import ClientError
+from ragvec.api.exceptions import client_error as error_of_dialect
+
+__all__ = ["DIALECT", "client_error"]
+
+DIALECT: Dialect = msgspec.structs.replace(
+    NATIVE,
+    name="kendra",
+    errors={
+        errors.RagvecError: WireError(500, "InternalServerException"),
+        errors.InvalidRequest: WireError(400, "ValidationException"),
+        errors.NotFound: WireError(400, "ResourceNotFoundException"),
+        errors.Conflict: WireError(400, "ConflictException"),
+        errors.QuotaExceeded: WireError(400, "ServiceQuotaExceededException"),
+        errors.AccessDenied: WireError(400, "AccessDeniedException"),
+        errors.StoreBusy: WireError(400, "ThrottlingException"),
+    },
+    refined_errors={},
+)
+"""The error table of the query layer, in the form that the shared error machinery reads; nothing else of it counts."""
+
+
+def client_error(error: errors.RagvecError, *, operation: str) -> ClientError:
+    """The error that a client raises for `error`, in the shape that boto3 gives Kendra's."""
+    raised = error_of_dialect(error, operation=operation, dialect=DIALECT)
+    raised.response.pop("fieldList", None)
+    return raised

@@ -1,0 +1,58 @@
+"""Every number of the query contract, once.
+
+`KENDRA` holds what the Amazon Kendra service documents as observable: what is refused, cut, or assumed when absent.
+`NATIVE` lifts what is commercial in it and keeps what protects a program from itself.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["KENDRA", "NATIVE", "Limits"]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits and defaults of one contract. Lengths are in characters, both ends allowed; None means no limit."""
+
+    query_text: int | None = 1000
+    results: int | None = 100
+    """Results that can be reached by paging; the total may be larger."""
+    page_size: int | None = 100
+    """A larger page size is reduced to this without an error."""
+    page_size_default: int = 10
+
+    filter_depth: int = 2
+    """And, Or and Not filters inside one another; a condition alone has depth 0."""
+    filter_members: int | None = 10
+    string_list: int | None = 10
+    string_value: int | None = 2048
+    principals: int | None = 2048
+    principal_length: int = 200
+    requested_attributes: int | None = 100
+    sort_fields: int | None = 3
+
+    facet_values: int | None = 5000
+    facet_values_default: int = 10
+    nested_facets: int = 1
+
+    excerpt_chars: int = 300
+    excerpt_words: int = 100
+    passage_words: int = 200
+    page_of_indices: int = 100
+
+
+KENDRA = Limits()
+
+NATIVE = Limits(
+    query_text=None,
+    results=None,
+    page_size=None,
+    filter_depth=32,
+    filter_members=None,
+    string_list=None,
+    string_value=None,
+    principals=None,
+    requested_attributes=None,
+    sort_fields=None,
+    facet_values=None,
+)

@@ -1,0 +1,146 @@
+"""The search behind Query: text to passages, passages to documents, documents to an ordered, paged result.
+
+Found are the passages among the nearest `depth` whose similarity is at least what the scale of the embedder calls
+related. A document stands where its best passage stands, once. Totals, facets and sorting are over all documents found,
+never over a page. Without text, found are all documents that satisfy the filter, in order of their keys.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from ragvec.errors import InvalidRequest
+from ragvec.filters.nodes import Eq
+from ragvec.kendra.facets import FacetCounts, count_facets
+from ragvec.kendra.filters import leaves
+from ragvec.kendra.relevance import Scale
+from ragvec.kendra.request import Request, conjunction
+from ragvec.kendra.settings import Settings
+from ragvec.kendra.sorting import in_order
+from ragvec.pipeline.passages import DOCUMENT_ID, PAGE_NUMBER, PASSAGE, TEXT
+from ragvec.types import FloatVector
+
+if TYPE_CHECKING:
+    from ragvec.store import Index
+
+__all__ = ["Found", "Outcome", "find_documents", "nearest_passages", "page_of"]
+
+
+class Found(msgspec.Struct, frozen=True, eq=False):
+    """A passage that was found, or a document by its best passage.
+
+    `score` is the cosine similarity, None when there was no text; `metadata` are the passage's as stored, without its
+    text when that was not read.
+    """
+
+    key: str
+    document_id: str
+    metadata: dict[str, Any]
+    score: float | None
+
+
+class Outcome(msgspec.Struct, frozen=True, eq=False):
+    """One page of what was found. `total` counts everything found, `reachable` what paging can get to."""
+
+    items: tuple[Found, ...]
+    total: int
+    reachable: int
+    page: int
+    page_size: int
+    facets: tuple[FacetCounts, ...] = ()
+
+    @property
+    def pages(self) -> int:
+        """How many pages can be asked for, at this page size."""
+        return math.ceil(self.reachable / self.page_size)
+
+
+def find_documents(
+    index: Index, request: Request, *, embed: Callable[[str], FloatVector], scale: Scale, settings: Settings
+) -> Outcome:
+    """The page of documents that the request asks for; `embed` is called once, and only when there is text."""
+    if request.text is None:
+        documents = _browse(index, request)
+    else:
+        documents = _best_per_document(nearest_passages(index, request, embed=embed, scale=scale, settings=settings))
+    facets = count_facets([found.metadata for found in documents], request.facets)
+    ordered = in_order(documents, request.sort)
+    outcome = page_of(ordered, request, most=settings.limits.results, facets=facets)
+    return outcome if request.text is not None else _with_text(index, outcome)
+
+
+def page_of(
+    found: Sequence[Found], request: Request, *, most: int | None, facets: tuple[FacetCounts, ...] = ()
+) -> Outcome:
+    """The requested page of a list, of which only the first `most` can be reached; beyond them pages are empty."""
+    reachable = len(found) if most is None else min(len(found), most)
+    first = (request.page - 1) * request.page_size
+    return Outcome(
+        items=tuple(found[first : min(first + request.page_size, reachable)]),
+        total=len(found),
+        reachable=reachable,
+        page=request.page,
+        page_size=request.page_size,
+        facets=facets,
+    )
+
+
+def nearest_passages(
+    index: Index, request: Request, *, embed: Callable[[str], FloatVector], scale: Scale, settings: Settings
+) -> list[Found]:
+    """The related passages, nearest first, ties in order of key."""
+    if index.metric != "cosine":
+        raise InvalidRequest(f"Expected an index with the metric cosine, got {index.metric} - at `{index.name}`")
+    vector = embed(request.text or "")
+    if not np.any(vector):  # an embedder that counts words makes nothing of a text without any
+        return []
+    hits = index.query(vector, k=settings.depth, where=request.where)
+    found = [
+        Found(hit.key, hit.metadata[DOCUMENT_ID], hit.metadata, 1.0 - float(hit.distance))
+        for hit in hits
+        if hit.metadata is not None and DOCUMENT_ID in hit.metadata
+    ]
+    if not found:
+        return []
+    floor = scale.floor(best=found[0].score or 0.0)
+    return [passage for passage in found if passage.score is not None and passage.score >= floor]
+
+
+def _browse(index: Index, request: Request) -> list[Found]:
+    """Every document that satisfies the filter, in order of key, its text left out.
+
+    The first passage stands for its document, unless the filter looks at what differs between passages.
+    """
+    by_passage = any(getattr(leaf, "field", None) == PAGE_NUMBER for leaf in leaves(request.where))
+    where = request.where if by_passage else conjunction(request.where, Eq(PASSAGE, 0))
+    found = []
+    for record in index.iter(where=where):
+        metadata = record.metadata or {}
+        if DOCUMENT_ID in metadata:
+            metadata.pop(TEXT, None)
+            found.append(Found(record.key, metadata[DOCUMENT_ID], metadata, None))
+    return _best_per_document(found)
+
+
+def _best_per_document(passages: Iterable[Found]) -> list[Found]:
+    best: dict[str, Found] = {}
+    for passage in passages:
+        best.setdefault(passage.document_id, passage)
+    return list(best.values())
+
+
+def _with_text(index: Index, outcome: Outcome) -> Outcome:
+    """The page with its passages' text read; one that vanished meanwhile stays without."""
+    records = {record.key: record for record in index.get([found.key for found in outcome.items], data=False)}
+    items = tuple(
+        msgspec.structs.replace(found, metadata=records[found.key].metadata or found.metadata)
+        if found.key in records
+        else found
+        for found in outcome.items
+    )
+    return msgspec.structs.replace(outcome, items=items)
