@@ -1,0 +1,133 @@
+"""Test collections: documents, queries and graded judgements, from BEIR folders, pandas frames and the handbook.
+
+Documents are read when they are iterated, one at a time and as often as wanted; queries and judgements are held in
+memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ragvec.errors import ResourceNotFound
+from ragvec.evaluation.beir_files import read_corpus, read_qrels, read_queries
+from ragvec.evaluation.frame_rows import check_documents, frame_documents, frame_qrels, frame_queries
+from ragvec.evaluation.measures import Qrels
+from ragvec.pipeline.documents import Document
+
+__all__ = ["Collection", "beir", "frames"]
+
+
+class Collection(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Documents to search, queries to ask, and which documents are relevant to which query.
+
+    `documents` can be iterated again and again and is what `Pipeline.run` takes. `queries` is {query id: text} and
+    `qrels` {query id: {document id: grade}}, both in the order of their source; neither needs to cover the other.
+    """
+
+    name: str
+    documents: Iterable[Document]
+    queries: Mapping[str, str] = {}
+    qrels: Qrels = {}
+
+    def __repr__(self) -> str:
+        return f"Collection({self.name!r}, {len(self.queries)} queries, {len(self.qrels)} judged)"
+
+    @property
+    def judged_queries(self) -> dict[str, str]:
+        """The queries that have judgements, {query id: text}, in the order of `queries`."""
+        return {query: text for query, text in self.queries.items() if query in self.qrels}
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """Queries without judgements: nothing can be said about their answers."""
+        return tuple(query for query in self.queries if query not in self.qrels)
+
+    @property
+    def unasked(self) -> tuple[str, ...]:
+        """Judged queries without a text: they cannot be answered and count as zero in every mean."""
+        return tuple(query for query in self.qrels if query not in self.queries)
+
+    def absent_documents(self) -> tuple[str, ...]:
+        """Ids that have a grade above 0 and no document, sorted; reads every document."""
+        judged = {document for grades in self.qrels.values() for document, grade in grades.items() if grade > 0}
+        for document in self.documents:
+            judged.discard(document.id)
+        return tuple(sorted(judged))
+
+    def problems(self) -> tuple[str, ...]:
+        """What does not fit together, a sentence each, none when everything does; reads every document."""
+        found = [
+            ("queries without judgements, left out of every mean", self.unjudged),
+            ("judged queries without a text, which count as zero", self.unasked),
+            ("relevant documents that are not in the collection", self.absent_documents()),
+        ]
+        return tuple(f"{len(ids)} {what}: {_some(ids)}" for what, ids in found if ids)
+
+
+def beir(folder: str | Path, *, split: str = "test", queries: str = "queries.jsonl") -> Collection:
+    """The collection in a folder of BEIR's layout (https://github.com/beir-cellar/beir).
+
+    `corpus.jsonl` holds objects with `_id`, `title`, `text` and, where there are attributes, `metadata`; the file
+    `queries` objects with `_id` and `text`; `qrels/<split>.tsv` the columns query id, document id, grade. One file of
+    queries often serves several splits: those that this split does not judge are `Collection.unjudged`.
+
+    Raises:
+        ResourceNotFound: one of the three files is not there.
+        DocumentError: a line cannot be read, or contradicts an earlier one; `source` is `<file>:<line>`. For documents
+            it is raised when they are iterated.
+    """
+    folder = Path(folder)
+    corpus = _present(folder / "corpus.jsonl")
+    return Collection(
+        name=folder.resolve().name,
+        documents=_Anew(partial(read_corpus, corpus)),
+        queries=read_queries(_present(folder / queries)),
+        qrels=read_qrels(_present(folder / "qrels" / f"{split}.tsv")),
+    )
+
+
+def frames(documents: Any, queries: Any = None, qrels: Any = None, *, name: str = "frames") -> Collection:
+    """The collection held in pandas DataFrames, of which only the first is needed.
+
+    `documents` has a column of ids, one called `text`, and if wanted one called `title`; every other column is an
+    attribute, left out of the rows where it is missing. `queries` has ids and texts; `qrels` query ids, document ids
+    and grades. Ids are called `document_id`, `doc_id`, `docno` or `corpus-id`, and `query_id`, `qid` or `query-id`; in
+    `documents` and `queries` also `id` or `_id`. Texts of queries are called `text`, `query` or `question`; grades
+    `grade`, `relevance`, `label` or `score`.
+
+    Raises:
+        InvalidRequest: a column is absent or there under two names, an id or text is missing in a row, a query is
+            there twice, or a grade is no whole number. For the rows of documents it is raised when they are iterated.
+    """
+    check_documents(documents)
+    return Collection(
+        name=name,
+        documents=_Anew(partial(frame_documents, documents)),
+        queries={} if queries is None else frame_queries(queries),
+        qrels={} if qrels is None else frame_qrels(qrels),
+    )
+
+
+class _Anew:
+    """An iterable that begins anew, with a call, each time it is iterated."""
+
+    def __init__(self, begin: Callable[[], Iterator[Document]]) -> None:
+        self._begin = begin
+
+    def __iter__(self) -> Iterator[Document]:
+        return self._begin()
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise ResourceNotFound(f"Expected a file, found none - at {path}")
+    return path
+
+
+def _some(ids: tuple[str, ...]) -> str:
+    return ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
