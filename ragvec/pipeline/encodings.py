@@ -1,0 +1,59 @@
+"""Bytes to text: byte order marks, UTF-8, what the file says of itself, then a guess that is told."""
+
+from __future__ import annotations
+
+import codecs
+import importlib
+
+from ragvec.errors import DocumentError
+from ragvec.extras import available
+
+__all__ = ["decode"]
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def decode(raw: bytes, *, declared: str = "") -> tuple[str, str]:
+    """Return the text, with line ends as `\\n`, and a note on how it was decoded, empty when there is nothing to tell.
+
+    A byte order mark decides; else UTF-8 if the bytes are valid UTF-8; else the encoding `declared` within the file; else the best
+    guess of charset-normalizer where that is installed, and Windows-1252 where not.
+
+    Raises:
+        DocumentError: the bytes are not text: they hold NUL bytes, or do not fit the byte order mark.
+    """
+    text, note = _decode(raw, declared)
+    if "\0" in text:
+        raise DocumentError("Expected text, got a file with NUL bytes: it is binary, or text in an encoding without a mark")
+    return text.replace("\r\n", "\n").replace("\r", "\n"), note
+
+
+def _decode(raw: bytes, declared: str) -> tuple[str, str]:
+    for mark, encoding in _MARKS:
+        if raw.startswith(mark):
+            try:
+                return raw[len(mark) :].decode(encoding), ""
+            except UnicodeDecodeError as error:
+                raise DocumentError(f"Expected {encoding} after its byte order mark, got {error.reason}") from error
+    try:
+        return raw.decode("utf-8"), ""
+    except UnicodeDecodeError:
+        pass
+    if b"\0" in raw:
+        return "\0", ""
+    if declared:
+        try:
+            return raw.decode(declared), f"decoded as {declared}, as the file declares"
+        except (UnicodeDecodeError, LookupError):
+            pass
+    if available("charset_normalizer"):
+        best = importlib.import_module("charset_normalizer").from_bytes(raw).best()
+        if best is not None:
+            return str(best), f"decoded as {best.encoding}, a guess: the file is not UTF-8 and says nothing of its encoding"
+    return raw.decode("cp1252", "replace"), "decoded as cp1252, a guess: the file is not UTF-8 and says nothing of its encoding"

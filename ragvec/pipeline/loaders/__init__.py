@@ -1,0 +1,1 @@
+"""Loaders of file formats, one family a file; `ragvec.pipeline.load` chooses among them."""

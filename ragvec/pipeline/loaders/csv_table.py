@@ -1,0 +1,46 @@
+"""Tables in text form (csv, tsv): one document, a row a line that names its columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from ragvec.errors import DocumentError
+from ragvec.pipeline.encodings import decode
+from ragvec.pipeline.loaders.builder import Extract, TextBuilder
+
+__all__ = ["load_csv"]
+
+_DELIMITERS = ",;\t|"
+
+
+def load_csv(path: Path) -> Extract:
+    """A table whose first line names the columns. The delimiter is whichever of , ; tab | the file uses.
+
+    The text begins with the names of the columns; then each row is a line "column: value; column: value", empty cells left out.
+
+    Raises:
+        DocumentError: a row cannot be parsed.
+    """
+    text, note = decode(path.read_bytes())
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=_delimiter(text)) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise DocumentError(f"Expected comma-separated values, got a file that breaks their rules: {error}") from error
+    builder = TextBuilder()
+    if len(rows) > 1:
+        builder.add("Columns: " + ", ".join(" ".join(name.split()) for name in rows[0] if name.strip()))
+    builder.add_table(rows)
+    return builder.extract(notes=[note] if note else [])
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter that divides the first lines into most columns, the same number in each."""
+    sample = "".join(text.splitlines(keepends=True)[:50])
+    best, most = ",", 1
+    for delimiter in _DELIMITERS:
+        widths = [len(row) for row in csv.reader(io.StringIO(sample), delimiter=delimiter) if row]
+        if widths and min(widths) > most and widths[0] >= max(widths) - 1:
+            best, most = delimiter, min(widths)
+    return best

@@ -1,0 +1,249 @@
+"""PDF files: the text of each page, with headings, paragraphs, items and table rows found from the places and sizes of lines.
+
+A PDF says where glyphs stand, not what they are. Lines are taken in the order in which the file draws them; the largest letters make
+headings, closeness makes paragraphs, and pieces side by side make the rows of tables. Lines that stand at the same height near the
+edge of most pages, the same but for their digits, are running heads and left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ragvec.errors import DocumentError
+from ragvec.extras import require
+from ragvec.pipeline.loaders.builder import Extract, TextBuilder
+
+__all__ = ["load_pdf"]
+
+# What writers put there when nobody gave a title.
+_NO_TITLE = frozenset({"", "untitled", "(anonymous)", "anonymous", "unspecified", "none"})
+_BULLET = "•‣▪◦●■–—*\x7f\uf0b7-"
+_ITEM = re.compile(rf"[{_BULLET}]\s+\S|\d{{1,3}}[.)]\s+\S")
+_MARKER = re.compile(rf"(?:[{_BULLET}]|\d{{1,3}}[.)])$")
+
+
+class _Line(msgspec.Struct, frozen=True, gc=False):
+    """A line, or one cell's part of it: where it begins from the left, its base line's height, its letter size, all in points."""
+
+    text: str
+    left: float
+    height: float
+    size: float
+
+
+class _Piece(msgspec.Struct, frozen=True):
+    """Lines that belong together: a paragraph, a heading, or a cell."""
+
+    lines: list[_Line]
+
+    @property
+    def text(self) -> str:
+        text = self.lines[0].text
+        for line in self.lines[1:]:
+            text += line.text if re.search(r"[^\W\d_]-$", text) and line.text[:1].islower() else f" {line.text}"
+        return text
+
+    @property
+    def size(self) -> float:
+        return self.lines[0].size
+
+
+def load_pdf(path: Path) -> Extract:
+    """A PDF file, its pages kept. Its title is that of its properties, else its first heading.
+
+    Raises:
+        DocumentError: the file is damaged, encrypted with a password, or holds no text (a scan).
+        MissingExtra: pypdf is not installed.
+    """
+    pypdf = require("pypdf", extra="embed", purpose="Reading pdf files")
+    # A damaged file shows itself in whichever way the parser stumbles over it.
+    damage = (
+        pypdf.errors.PyPdfError,
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        NotImplementedError,
+        OSError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    )
+    with _quiet("pypdf"):
+        try:
+            reader = pypdf.PdfReader(str(path))
+            if reader.is_encrypted and not reader.decrypt(""):
+                raise DocumentError("Expected a PDF that can be read, got one that is encrypted with a password")
+            pages = _without_running_heads([(_page_lines(page), float(page.mediabox.height)) for page in reader.pages])
+            title = str((reader.metadata.title if reader.metadata else "") or "").strip()
+        except damage as error:
+            raise DocumentError(f"Expected a PDF document, got a file that cannot be read as one: {error}") from error
+    if not any(pages):
+        raise DocumentError("Expected text, got a PDF without any: it is a scan, and needs optical character recognition first")
+    builder = TextBuilder()
+    headings = _heading_sizes(pages)
+    for lines in pages:
+        builder.begin_page()
+        _add_page(lines, headings, builder)
+    return builder.extract(title=builder.first_heading() if title.lower() in _NO_TITLE else title)
+
+
+def _page_lines(page: Any) -> list[_Line]:
+    fragments: list[_Line] = []
+
+    def visit(text: str, matrix: Any, text_matrix: Any, font: Any, size: float) -> None:
+        if text.strip():
+            left = text_matrix[4] * matrix[0] + matrix[4]
+            height = text_matrix[5] * matrix[3] + matrix[5]
+            scale = abs((text_matrix[3] or 1.0) * (matrix[3] or 1.0))
+            fragments.append(_Line(text, round(left, 1), round(height, 1), round(size * scale, 1)))
+
+    plain = page.extract_text(visitor_text=visit)
+    # The visitor is told of the text in its order, in pieces of a line or of several: the words come from the
+    # page's text, their places from the piece in which each line begins.
+    lines: list[_Line] = []
+    ends: list[int] = []
+    for fragment in fragments:
+        ends.append((ends[-1] if ends else 0) + _inked(fragment.text))
+    position = current = 0
+    for text in plain.splitlines():
+        if not text.strip():
+            continue
+        while current + 1 < len(ends) and ends[current] <= position:
+            current += 1
+        place = fragments[current] if fragments else _Line("", 0.0, 0.0, 0.0)
+        lines.append(_Line(" ".join(text.split()), place.left, place.height, place.size))
+        position += _inked(text)
+    return lines
+
+
+def _without_running_heads(pages: list[tuple[list[_Line], float]]) -> list[list[_Line]]:
+    def mark(line: _Line, page_height: float) -> tuple[int, str] | None:
+        edge = page_height * 0.08
+        inside = edge < line.height < page_height - edge
+        return None if inside else (round(line.height), re.sub(r"\d+", "0", line.text))
+
+    counts = Counter(found for lines, height in pages for found in {mark(line, height) for line in lines} if found)
+    running = {found for found, count in counts.items() if count > 1 and count * 2 > len(pages)}
+    return [[line for line in lines if mark(line, height) not in running] for lines, height in pages]
+
+
+def _inked(text: str) -> int:
+    return sum(len(word) for word in text.split())
+
+
+def _heading_sizes(pages: list[list[_Line]]) -> list[float]:
+    """The letter sizes of headings, largest first: those well above the size in which most characters are set."""
+    sizes = [line.size for lines in pages for line in lines for _ in range(0, len(line.text), 10)]
+    body = statistics.median_low(sizes) if sizes else 0.0
+    return sorted({line.size for lines in pages for line in lines if body and line.size > body * 1.12}, reverse=True)
+
+
+def _add_page(lines: list[_Line], headings: list[float], builder: TextBuilder) -> None:
+    table: list[list[_Piece]] = []
+    for row in _rows(_pieces(lines)):
+        if len(row) > 1 and _MARKER.match(row[0].text):
+            words = " ".join(piece.text for piece in row[1:])
+            marker = row[0].text if row[0].text[0].isdecimal() else "-"
+            row = [_Piece([_Line(f"{marker} {words}", row[0].lines[0].left, row[0].lines[0].height, row[1].size)])]
+        if len(row) > 1:
+            table.append(row)
+            continue
+        _add_table(table, builder)
+        table = []
+        _add(row[0], headings, builder)
+    _add_table(table, builder)
+
+
+def _pieces(lines: list[_Line]) -> Iterator[_Piece]:
+    gap = _usual_gap(lines)
+    piece: list[_Line] = []
+    for line in lines:
+        if piece and not _continues(piece[-1], line, gap):
+            yield _Piece(piece)
+            piece = []
+        piece.append(line)
+    if piece:
+        yield _Piece(piece)
+
+
+def _continues(last: _Line, line: _Line, gap: float) -> bool:
+    if abs(line.size - last.size) > 0.1 * last.size or _ITEM.match(line.text) or _MARKER.match(line.text) or _MARKER.match(last.text):
+        return False
+    if not gap:
+        return not last.text.endswith((".", "!", "?", ":"))
+    return 1 < last.height - line.height <= gap * last.size and abs(line.left - last.left) < 40
+
+
+def _rows(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
+    """Pieces side by side, left to right; most stand alone."""
+    row: list[_Piece] = []
+    for piece in pieces:
+        beside = row and piece.lines[0].left > row[-1].lines[0].left + 3
+        if row and not (beside and piece.lines[0].height > row[-1].lines[-1].height - 3):
+            yield row
+            row = []
+        row.append(piece)
+    if row:
+        yield row
+
+
+def _add_table(rows: list[list[_Piece]], builder: TextBuilder) -> None:
+    """Rows of cells. The first row names the columns when no row has more cells; a row with fewer has its cells under the nearest."""
+    if not rows:
+        return
+    lefts = [cell.lines[0].left for cell in rows[0]]
+    header = len(rows) > 1 and all(len(row) <= len(lefts) for row in rows)
+    texts = []
+    for row in rows:
+        if not header or len(row) == len(lefts):
+            texts.append([cell.text for cell in row])
+            continue
+        cells = [""] * len(lefts)
+        for cell in row:
+            column = min(range(len(lefts)), key=lambda at, left=cell.lines[0].left: abs(lefts[at] - left))  # type: ignore[misc]
+            cells[column] = f"{cells[column]} {cell.text}".strip()
+        texts.append(cells)
+    builder.add_table(texts, header=header)
+
+
+def _add(piece: _Piece, headings: list[float], builder: TextBuilder) -> None:
+    text = piece.text
+    if piece.size in headings and len(text) <= 200 and not _ITEM.match(text):
+        builder.add(text, "heading", min(headings.index(piece.size) + 1, 6))
+    else:
+        builder.add(text, "item" if _ITEM.match(text) else "paragraph")
+
+
+def _usual_gap(lines: list[_Line]) -> float:
+    """The largest distance between base lines of one paragraph, in letter sizes; 0 when the places tell nothing."""
+    gaps = [
+        round((above.height - below.height) / below.size, 2)
+        for above, below in zip(lines, lines[1:], strict=False)
+        if below.size and 0.8 < (above.height - below.height) / below.size < 4
+    ]
+    if not gaps:
+        return 0.0
+    # Ordinary setting has lines 1.1 to 1.5 letter sizes apart; where none are, the text is widely spaced.
+    return 1.55 if min(gaps) <= 1.55 else statistics.mode(gaps) * 1.25
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library's log messages from the terminal; what matters in them is in the text or the error."""
+    logger = logging.getLogger(name)
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before

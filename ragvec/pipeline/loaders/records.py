@@ -1,0 +1,118 @@
+"""Documents that come as records: lines of jsonl (BEIR's corpora among them), mappings, LangChain documents, DataFrame rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ragvec.errors import DocumentError
+from ragvec.pipeline.attributes import named
+from ragvec.pipeline.documents import Document, Failure
+from ragvec.pipeline.encodings import decode
+
+__all__ = ["from_frame", "from_langchain", "from_mapping", "is_frame", "is_langchain", "load_jsonl"]
+
+_IDS = ("id", "_id")
+_TEXTS = ("text", "page_content", "content")
+
+
+def load_jsonl(path: Path, *, source: str) -> Iterator[Document | Failure]:
+    """A document a line: `id` or `_id`, `text`, `title`; other scalars and lists of texts are attributes.
+
+    A line without an id is known by the file and its number. `source` is what the file is called in failures and such ids.
+
+    Raises:
+        DocumentError: the file is not text.
+    """
+    text, note = decode(path.read_bytes())
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        place = f"{source}:{number}"
+        try:
+            record = msgspec.json.decode(line)
+            if not isinstance(record, dict):
+                raise DocumentError(f"Expected a JSON object, got {type(record).__name__}")
+            yield from_mapping(record, default_id=place, file_type="jsonl", uri=path.resolve().as_uri(), notes=(note,) if note else ())
+        except msgspec.DecodeError as error:
+            yield Failure(place, f"Expected a JSON object on one line: {error}")
+        except DocumentError as error:
+            yield Failure(place, error.message, _id_of(record, place))
+
+
+def from_mapping(
+    record: Mapping[str, Any], *, default_id: str, file_type: str, uri: str = "", notes: tuple[str, ...] = ()
+) -> Document:
+    """The document that a record describes.
+
+    Raises:
+        DocumentError: it has no text field, or an attribute that is not allowed.
+    """
+    field = next((name for name in _TEXTS if name in record), None)
+    if field is None or not isinstance(record[field], str):
+        raise DocumentError(f"Expected a field {' or '.join(_TEXTS)} holding text, got the fields {', '.join(map(str, record))}")
+    rest = {name: value for name, value in record.items() if name not in (*_IDS, field, "title")}
+    attributes, left_out = named(rest)
+    return Document(
+        id=_id_of(record, default_id),
+        text=record[field],
+        title=str(record.get("title") or ""),
+        uri=uri,
+        file_type=file_type,
+        attributes=attributes,
+        notes=(*notes, *left_out),
+    )
+
+
+def is_langchain(item: object) -> bool:
+    """Whether this is a LangChain document, by its shape."""
+    return isinstance(getattr(item, "page_content", None), str) and isinstance(getattr(item, "metadata", None), Mapping)
+
+
+def from_langchain(item: Any) -> Document:
+    """A LangChain document. Its id is its own, else one in its metadata, else its source and place, else the hash of its text.
+
+    Raises:
+        DocumentError: an attribute is not allowed.
+    """
+    metadata = dict(item.metadata)
+    identity = getattr(item, "id", None) or next((metadata[name] for name in _IDS if metadata.get(name)), None)
+    source = str(metadata.pop("source", "") or "")
+    if not identity:
+        places = [f"{name}={metadata[name]}" for name in ("page", "start_index") if name in metadata]
+        digest = hashlib.sha256(item.page_content.encode("utf-8", "replace")).hexdigest()
+        identity = "#".join([source, *places]) if source else f"sha256:{digest[:32]}"
+    record = {"id": str(identity), "text": item.page_content, **{k: v for k, v in metadata.items() if k not in _IDS}}
+    return from_mapping(record, default_id="", file_type=_suffix(source), uri=source)
+
+
+def is_frame(source: object) -> bool:
+    """Whether this is a pandas DataFrame, without importing pandas."""
+    return type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns") and hasattr(source, "iloc")
+
+
+def from_frame(frame: Any) -> Iterator[Document | Failure]:
+    """A document a row: columns `text`, `title` and `id` (else the row's label); the others are attributes."""
+    names = [str(name) for name in frame.columns]
+    if not set(names) & set(_TEXTS):
+        raise DocumentError(f"Expected a DataFrame with a column {' or '.join(_TEXTS)}, got {', '.join(names)}")
+    columns = [frame.iloc[:, position].tolist() for position in range(len(names))]
+    for label, *values in zip(frame.index.tolist(), *columns, strict=True):
+        record = dict(zip(names, values, strict=True))
+        try:
+            yield from_mapping(record, default_id=str(label), file_type="txt")
+        except DocumentError as error:
+            yield Failure(f"row {label}", error.message, _id_of(record, str(label)))
+
+
+def _id_of(record: Mapping[str, Any], default: str) -> str:
+    return next((str(record[name]) for name in _IDS if record.get(name) not in (None, "")), default)
+
+
+def _suffix(source: str) -> str:
+    suffix = Path(source).suffix[1:].lower()
+    return suffix if suffix.isalnum() and len(suffix) <= 5 else "txt"
