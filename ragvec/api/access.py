@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import msgspec
 
 from ragvec.api.dialects import Dialect
@@ -14,12 +17,13 @@ __all__ = ["Resource", "Session", "bucket_name", "index_spec", "resource"]
 
 
 class Session(msgspec.Struct, frozen=True, eq=False):
-    """A caller's way to a store. `account` and `region` are what resource names are made with."""
+    """A caller's way to a store. `account` and `region` go into resource names; `clock` gives epoch seconds."""
 
     engine: Engine
     dialect: Dialect
     account: str
     region: str
+    clock: Callable[[], float] = time.time
 
     def arn_of(self, item: BucketInfo | IndexSpec) -> str:
         """The resource name of a bucket or an index."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from ragvec.api.access import Session, bucket_name
 from ragvec.api.constraints import Constraints
 from ragvec.api.names import check_bucket_name
@@ -43,7 +41,7 @@ def create_vector_bucket(session: Session, request: CreateVectorBucket) -> ArnOf
     check_bucket_name(request.vector_bucket_name, session.dialect)
     info = BucketInfo(
         request.vector_bucket_name,
-        time.time(),
+        session.clock(),
         encryption=check_encryption(request.encryption_configuration, session),
     )
     tags = check_tags(request.tags or {}, session)

@@ -18,7 +18,7 @@ __all__ = ["decode_request", "parameters"]
 
 R = TypeVar("R", bound=Request)
 
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
 
 
 def parameters(kind: type[Request], *, operation: str, dialect: Dialect) -> dict[str, bool]:
@@ -70,7 +70,7 @@ def _plain(value: Any) -> Any:
 
 def _translated(message: str, dialect: Dialect) -> InvalidRequest:
     """The words of msgspec with the path in the style of the services: `$.vectors[0].key` as /vectors/0/key."""
-    text, _, place = message.rpartition(" - at ")
+    text, _, place = message.replace(" | null`", "`").rpartition(" - at ")
     if not text:
         text, place = message, "`$`"
     path = "".join(f"/{name or number}" for name, number in _STEP.findall(place))

@@ -205,7 +205,7 @@ NATIVE = Dialect(
     index_rule=f"letters, digits, '-' and '.', {_ENDS}",
     bucket_arn=_AWS_ARN,
     bucket_arn_pattern=_AWS_ARN_PATTERN % _LOWER_DOT,
-    addressing="agree",
+    addressing="xor",
     filters=_rules(limits.NATIVE, strict=False, conditions=None, starts_with=True),
     policies=PolicyRules(
         versions=("2012-10-17", "2008-10-17", "1", "2.0", "2025-12-01"), any_case=True, single_statement=True

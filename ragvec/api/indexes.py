@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import cast
 
@@ -67,7 +66,7 @@ def create_index(session: Session, request: CreateIndex) -> ArnOfIndex:
         name=request.index_name,
         dimension=request.dimension,
         metric=cast("Metric", request.distance_metric),
-        created=time.time(),
+        created=session.clock(),
         non_filterable=keys,
         encryption=encryption,
         index_mode=session.engine.catalog.bucket(bucket).index_mode,
