@@ -31,7 +31,7 @@ _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
 class LocalIndex:
-    """`ragvec.engine.protocol.IndexEngine` on a folder. `on_growth` is told when a segment is due."""
+    """`ragvec.engine.protocol.IndexEngine` on a folder. `on_growth` is told when background work is due."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class LocalIndex:
                 generation.records, generation.vectors, keys=keys, rows=vectors, metadata=metadata
             )
         )
-        if self._generation.segments.due(rows) is not None:
+        if self._work_waits(self._generation, rows):
             self._on_growth(self)
 
     def delete(self, keys: Sequence[str]) -> int:
@@ -166,6 +166,9 @@ class LocalIndex:
 
     def optimize(self) -> None:
         with self._guarded():
+            snapshot = self.snapshot()
+            if snapshot.generation.postings_behind(snapshot.rows):
+                snapshot.generation.postings_view(snapshot.rows)
             while self._build_one():
                 pass
 
@@ -181,15 +184,19 @@ class LocalIndex:
             self._move_on(generation)
 
     def maintenance_due(self) -> bool:
-        """Whether a segment should be built."""
+        """Whether a segment or posting lists should be built."""
         snapshot = self.snapshot()
-        return not self._read_only and snapshot.generation.segments.due(snapshot.rows) is not None
+        return not self._read_only and self._work_waits(snapshot.generation, snapshot.rows)
 
     def close(self) -> None:
         """Close files and connections."""
         self._generation.close()
 
     # -- inner -----------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _work_waits(generation: Generation, rows: int) -> bool:
+        return generation.segments.due(rows) is not None or generation.postings_behind(rows)
 
     def _build_one(self) -> bool:
         """Build the segment that is due, if one is; False when there is none or another process is at it."""

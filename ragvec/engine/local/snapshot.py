@@ -128,6 +128,10 @@ class Generation:
                 self._catch_up(rows)
             return self._postings.view()
 
+    def postings_behind(self, rows: int) -> bool:
+        """Whether so many rows wait for their posting lists that a filtered query should not be the one to index them."""
+        return rows - self._postings.covered > _POSTING_CHUNK
+
     def close(self) -> None:
         """Close files and connections."""
         self.records.close()
