@@ -1,0 +1,1 @@
+"""The write path: documents are loaded, split, embedded and put into an index."""

@@ -1,14 +1,16 @@
 """Attributes of documents: from the names and values that people write to those that are stored.
 
-    title, category, author(s), created_at, last_updated_at or updated_at, file_type, view_count, version, language, source_uri
+    title, category, author(s), created_at, last_updated_at or updated_at, file_type, view_count, version, language,
+    source_uri
         the built-in attributes (`_category` …)
     access_groups, access_users, denied_groups, denied_users
         principals in `_acl_allow` and `_acl_deny`: "group:HR", "user:alice"
     anything else
         an attribute of that name: text, number, boolean, list of texts, or a date
 
-A date is a `datetime`, a `date`, or ISO 8601 text in an attribute called `date`, `…_date` or `…_at`, or one that the index knows as
-a date already. Without an offset it is taken as UTC. What is missing (None, NaN, an empty list) is left out.
+A date is a `datetime`, a `date`, or ISO 8601 text in an attribute called `date`, `…_date` or `…_at`, or one that the
+index knows as a date already. Without an offset it is taken as UTC. What is missing (None, NaN, an empty list) is left
+out.
 """
 
 from __future__ import annotations
@@ -65,9 +67,7 @@ _PRINCIPALS = {
 }
 _GIVEN = frozenset(BUILT_IN_TYPES) - {DOCUMENT_ID, PAGE_NUMBER} | {ACL_ALLOW, ACL_DENY}
 _DATE_NAME = re.compile(r"(?:^|_)date$|_at$")
-_ISO = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d{2}:?\d{2})?)?$"
-)
+_ISO = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d{2}:?\d{2})?)?$")
 
 
 def named(raw: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -92,7 +92,8 @@ def named(raw: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
         target = _NAMES.get(name, name) if isinstance(name, str) else str(name)
         if not target or (target.startswith("_") and target not in _GIVEN):
             raise DocumentError(
-                f"Expected an attribute name that does not begin with '_', or one of {', '.join(sorted(_GIVEN))}, got {target!r}"
+                f"Expected an attribute name that does not begin with '_', or one of "
+                f"{', '.join(sorted(_GIVEN))}, got {target!r}"
             )
         if isinstance(value, str) and (BUILT_IN_TYPES.get(target) == "DATE_VALUE" or _DATE_NAME.search(target)):
             value = parse_date(value) or value
@@ -119,8 +120,8 @@ def parse_date(text: str) -> datetime | None:
 def typed(document: Document, known: Mapping[str, AttributeType]) -> tuple[dict[str, Any], dict[str, AttributeType]]:
     """The document's attributes as they are stored, and the type of each.
 
-    Title, URI and file type of the document are among them. An attribute in `known` gets that type, one of the built-in ones its
-    own, any other what its value says. Dates become seconds since 1970 UTC.
+    Title, URI and file type of the document are among them. An attribute in `known` gets that type, one of the built-in
+    ones its own, any other what its value says. Dates become seconds since 1970 UTC.
 
     Raises:
         DocumentError: a value does not fit the type, or a name is not allowed.
@@ -198,8 +199,12 @@ def _plain(value: Any) -> Any:
 
 
 def _is_missing(value: Any) -> bool:
-    # pandas' NA is neither None nor a float; it is the one thing whose comparison with itself is not a boolean.
-    return value is None or value == [] or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"
+    # pandas' NA is neither None nor a float, and its comparison with itself is not a boolean.
+    return value is None or value == [] or (isinstance(value, float) and math.isnan(value)) or _is_na(value)
+
+
+def _is_na(value: Any) -> bool:
+    return type(value).__name__ == "NAType"
 
 
 def _is_texts(value: Any) -> bool:

@@ -25,7 +25,9 @@ _SLICE = 50_000
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """A passage: `text` is exactly `document.text[begin:end]`, `heading` a path such as "Travel > Per diem", `page` from 1."""
+    """A passage: `text` is exactly `document.text[begin:end]`, `heading` a path such as "Travel > Per diem", `page`
+    from 1.
+    """
 
     text: str
     begin: int
@@ -36,7 +38,8 @@ class Chunk(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class Chunker(Protocol):
-    """Splits a document into chunks. `name` identifies method and settings: when it changes, documents are split again."""
+    """Splits a document into chunks. `name` identifies method and settings: when it changes, documents are split again.
+    """
 
     name: str
 
@@ -63,12 +66,14 @@ class _Section(msgspec.Struct, frozen=True):
 
 
 class StructureChunker:
-    """Chunks of at most `max_tokens`, cut where the document itself has a joint: heading, paragraph, list item, table row, sentence.
+    """Chunks of at most `max_tokens`, cut where the document itself has a joint: heading, paragraph, list item, table
+    row, sentence.
 
-    A section that fits is one chunk; sections below `min_tokens` (a quarter of `max_tokens` unless given) are joined with the next.
-    A longer one is divided into parts of about equal length. Rows and items stay whole unless one alone is too long. `overlap`
-    tokens, in whole sentences, are repeated at the start of a chunk that goes on within a section; nothing else is repeated, and
-    nothing but white space is left out. A chunk has at most `max_tokens` × 12 characters, so that text without words is cut too.
+    A section that fits is one chunk; sections below `min_tokens` (a quarter of `max_tokens` unless given) are joined
+    with the next. A longer one is divided into parts of about equal length. Rows and items stay whole unless one alone
+    is too long. `overlap` tokens, in whole sentences, are repeated at the start of a chunk that goes on within a
+    section; nothing else is repeated, and nothing but white space is left out. A chunk has at most `max_tokens` × 12
+    characters, so that text without words is cut too.
     """
 
     def __init__(
@@ -132,7 +137,8 @@ class StructureChunker:
         return pieces
 
     def _windows(self, text: str, begin: int, end: int, starts: list[int], kind: BlockKind) -> Iterator[_Piece]:
-        """The sentence [begin, end) whole if it fits, else cut between tokens, at white space where there is some near."""
+        """The sentence [begin, end) whole if it fits, else cut between tokens, at white space where there is some near.
+        """
         first, last = bisect.bisect_left(starts, begin), bisect.bisect_left(starts, end)
         stop = _trimmed(text, begin, end)
         if last - first <= self.max_tokens and stop - begin <= self.max_characters:
@@ -246,7 +252,9 @@ def _section(heading: str, blocks: list[list[_Piece]]) -> _Section:
 
 
 def _complete(document: Document) -> Iterator[Block]:
-    """The document's blocks without surrounding white space, and a paragraph for any text between them that belongs to none."""
+    """The document's blocks without surrounding white space, and a paragraph for any text between them that belongs to
+    none.
+    """
     text, position = document.text, 0
     for block in document.blocks or outline(text):
         if not position <= block.begin <= block.end <= len(text):
@@ -275,7 +283,9 @@ def _trimmed(text: str, begin: int, end: int) -> int:
 
 
 def _slices(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """[begin, end) in parts of bounded length, cut at white space where there is some, without white space at their ends."""
+    """[begin, end) in parts of bounded length, cut at white space where there is some, without white space at their
+    ends.
+    """
     while end - begin > _SLICE:
         cut = begin + _SLICE
         cut = next((at for at in range(cut, cut - 1000, -1) if text[at - 1].isspace()), cut)

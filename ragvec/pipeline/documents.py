@@ -15,8 +15,8 @@ BlockKind: TypeAlias = Literal["heading", "paragraph", "item", "row", "code"]
 class Block(msgspec.Struct, frozen=True, gc=False):
     """A piece of a document's structure: the characters `[begin, end)` of its text.
 
-    Blocks are in order and do not overlap; between them is only white space. An `item` is of a list, a `row` of a table. `level`
-    is that of a heading, from 1, and 0 for everything else.
+    Blocks are in order and do not overlap; between them is only white space. An `item` is of a list, a `row` of a
+    table. `level` is that of a heading, from 1, and 0 for everything else.
     """
 
     begin: int
@@ -28,9 +28,10 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """One document: its extracted text, what is known about it, and where its parts stand.
 
-    `id` is unique within an index. `attributes` are by name; `ragvec.pipeline.attributes` tells which names and types mean what.
-    `blocks` is empty when nobody looked for structure (it is then found in the text when the document is split). `pages` holds the
-    offset at which each page begins, for paged formats. `notes` are remarks for the report, such as a guessed encoding.
+    `id` is unique within an index. `attributes` are by name; `ragvec.pipeline.attributes` tells which names and types
+    mean what. `blocks` is empty when nobody looked for structure (it is then found in the text when the document is
+    split). `pages` holds the offset at which each page begins, for paged formats. `notes` are remarks for the report,
+    such as a guessed encoding.
     """
 
     id: str
@@ -44,15 +45,17 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
     def page_at(self, offset: int) -> int | None:
-        """The number, from 1, of the page on which the character at `offset` stands; None when the document has no pages."""
+        """The number, from 1, of the page on which the character at `offset` stands; None when the document has no
+        pages.
+        """
         return max(1, bisect.bisect_right(self.pages, offset)) if self.pages else None
 
 
 class Failure(msgspec.Struct, frozen=True):
     """Something that did not become a document.
 
-    `source` is what a person knows it by (a path, a line of a file, an id), `reason` what was wrong. `document_id` is the id that the
-    document would have had, empty when that is not known.
+    `source` is what a person knows it by (a path, a line of a file, an id), `reason` what was wrong. `document_id` is
+    the id that the document would have had, empty when that is not known.
     """
 
     source: str

@@ -22,15 +22,17 @@ _MARKS = (
 def decode(raw: bytes, *, declared: str = "") -> tuple[str, str]:
     """Return the text, with line ends as `\\n`, and a note on how it was decoded, empty when there is nothing to tell.
 
-    A byte order mark decides; else UTF-8 if the bytes are valid UTF-8; else the encoding `declared` within the file; else the best
-    guess of charset-normalizer where that is installed, and Windows-1252 where not.
+    A byte order mark decides; else UTF-8 if the bytes are valid UTF-8; else the encoding `declared` within the file;
+    else the best guess of charset-normalizer where that is installed, and Windows-1252 where not.
 
     Raises:
         DocumentError: the bytes are not text: they hold NUL bytes, or do not fit the byte order mark.
     """
     text, note = _decode(raw, declared)
     if "\0" in text:
-        raise DocumentError("Expected text, got a file with NUL bytes: it is binary, or text in an encoding without a mark")
+        raise DocumentError(
+            "Expected text, got a file with NUL bytes: it is binary, or text in an encoding without a mark"
+        )
     return text.replace("\r\n", "\n").replace("\r", "\n"), note
 
 
@@ -55,5 +57,9 @@ def _decode(raw: bytes, declared: str) -> tuple[str, str]:
     if available("charset_normalizer"):
         best = importlib.import_module("charset_normalizer").from_bytes(raw).best()
         if best is not None:
-            return str(best), f"decoded as {best.encoding}, a guess: the file is not UTF-8 and says nothing of its encoding"
-    return raw.decode("cp1252", "replace"), "decoded as cp1252, a guess: the file is not UTF-8 and says nothing of its encoding"
+            return str(
+                best
+            ), f"decoded as {best.encoding}, a guess: the file is not UTF-8 and says nothing of its encoding"
+    return raw.decode(
+        "cp1252", "replace"
+    ), "decoded as cp1252, a guess: the file is not UTF-8 and says nothing of its encoding"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -34,7 +34,9 @@ __all__ = ["FILE_TYPES", "AttributeSource", "Source", "expected_documents", "loa
 Source: TypeAlias = "str | os.PathLike[str] | Document | Iterable[Any]"
 """A path, a DataFrame, a document, or an iterable of documents (ours or LangChain's) or mappings."""
 
-AttributeSource: TypeAlias = "str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | Callable[[Document], Mapping[str, Any] | None]"
+AttributeSource: TypeAlias = (
+    "str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | Callable[[Document], Mapping[str, Any] | None]"
+)
 """A jsonl file with `id` or `path` in each line, a mapping by document id, or a function."""
 
 _LOADERS: dict[str, tuple[str, Callable[[Path], Extract]]] = {
@@ -62,12 +64,12 @@ def load(
 ) -> Iterator[Document | Failure]:
     """The documents of `source`, in a fixed order, and a failure for whatever did not become one.
 
-    A folder gives its files that match `glob`, in order of path, hidden ones left out; the id of a file is its path below the folder,
-    with `/`. A folder that holds `corpus.jsonl` is a BEIR collection, and that file is its documents. A DataFrame has columns `text`
-    and, as far as there are, `id` and `title`; its other columns are attributes.
+    A folder gives its files that match `glob`, in order of path, hidden ones left out; the id of a file is its path
+    below the folder, with `/`. A folder that holds `corpus.jsonl` is a BEIR collection, and that file is its documents.
+    A DataFrame has columns `text` and, as far as there are, `id` and `title`; its other columns are attributes.
 
-    `attributes` adds to what a document says of itself, and wins. In a jsonl file each line has an `id`, or a `path` relative to that
-    file's folder, or both, in which case the id becomes that of the document.
+    `attributes` adds to what a document says of itself, and wins. In a jsonl file each line has an `id`, or a `path`
+    relative to that file's folder, or both, in which case the id becomes that of the document.
 
     Raises:
         DocumentError: `source` or the attributes file does not exist or is of no kind that can be loaded.
@@ -81,7 +83,7 @@ def expected_documents(source: Source, *, glob: str = "**/*") -> int | None:
     if isinstance(source, (str, os.PathLike)):
         files = _files(Path(source), glob)
         return None if any(path.suffix.lower() in _JSONL for path, _ in files) else len(files)
-    return len(source) if hasattr(source, "__len__") else None
+    return len(source) if isinstance(source, Sized) else None
 
 
 def _documents(source: Source, glob: str, sidecar: _Sidecar) -> Iterator[Document | Failure]:
@@ -162,7 +164,9 @@ def _files(source: Path, glob: str) -> list[tuple[Path, str]]:
     if source.is_file():
         return [(source, source.name)]
     if not source.is_dir():
-        raise DocumentError(f"Expected a file or a folder, got a path where there is none: {source}", source=str(source))
+        raise DocumentError(
+            f"Expected a file or a folder, got a path where there is none: {source}", source=str(source)
+        )
     if (source / _BEIR).is_file() and glob == "**/*":
         return [(source / _BEIR, _BEIR)]
     found = []
@@ -184,7 +188,9 @@ def _from_files(files: list[tuple[Path, str]], sidecar: _Sidecar) -> Iterator[Do
             elif suffix in _LOADERS:
                 yield _from_file(path, document_id)
             else:
-                raise DocumentError(f"Expected one of the file types {' '.join(FILE_TYPES)}, got {suffix or 'a name without suffix'}")
+                raise DocumentError(
+                    f"Expected one of the file types {' '.join(FILE_TYPES)}, got {suffix or 'a name without suffix'}"
+                )
         except RagvecError as error:
             yield Failure(name, error.message, document_id)
         except OSError as error:
@@ -234,7 +240,9 @@ class _Sidecar:
 
     def _read(self, path: Path) -> None:
         if not path.is_file():
-            raise DocumentError(f"Expected a jsonl file of attributes, got a path where there is none: {path}", source=str(path))
+            raise DocumentError(
+                f"Expected a jsonl file of attributes, got a path where there is none: {path}", source=str(path)
+            )
         self.file = path.resolve()
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
             if not line.strip():
@@ -242,7 +250,9 @@ class _Sidecar:
             try:
                 record = msgspec.json.decode(line, type=dict[str, Any])
             except msgspec.DecodeError as error:
-                raise DocumentError(f"Expected a JSON object: {error} - at line {number} of {path}", source=str(path)) from error
+                raise DocumentError(
+                    f"Expected a JSON object: {error} - at line {number} of {path}", source=str(path)
+                ) from error
             below, identity = record.pop("path", None), record.pop("id", None)
             if below is None and identity is None:
                 raise DocumentError(f"Expected `id` or `path` - at line {number} of {path}", source=str(path))

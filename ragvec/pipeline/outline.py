@@ -34,9 +34,9 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
 def outline(text: str) -> tuple[Block, ...]:
     """The blocks of a plain text, in order; every character that is not white space is in exactly one of them.
 
-    Paragraphs are separated by blank lines. A heading is a line marked with `#`, one underlined with `===` or `---`, a short line
-    that stands alone or first and is written in capitals or numbered like `2.1 Scope`, or a few words alone before a paragraph. A
-    list item or table row takes the more deeply indented lines below it.
+    Paragraphs are separated by blank lines. A heading is a line marked with `#`, one underlined with `===` or `---`, a
+    short line that stands alone or first and is written in capitals or numbered like `2.1 Scope`, or a few words alone
+    before a paragraph. A list item or table row takes the more deeply indented lines below it.
     """
     blocks: list[Block] = []
     runs = list(_runs(text))

@@ -1,6 +1,7 @@
 """How passages lie in an index: the keys and metadata that the pipeline writes and the query layer reads.
 
-One vector is one passage (chunk) of one document. The index is its own manifest: what is ingested is what these records say.
+One vector is one passage (chunk) of one document. The index is its own manifest: what is ingested is what these records
+say.
 """
 
 from __future__ import annotations
@@ -76,9 +77,7 @@ EMBEDDER_PROPERTY = "embedder"
 ATTRIBUTES_PROPERTY = "attributes"
 """Index property {attribute name: AttributeType}: every attribute seen, built-in ones included."""
 
-AttributeType: TypeAlias = Literal[
-    "STRING_VALUE", "STRING_LIST_VALUE", "LONG_VALUE", "DATE_VALUE", "DOUBLE", "BOOLEAN"
-]
+AttributeType: TypeAlias = Literal["STRING_VALUE", "STRING_LIST_VALUE", "LONG_VALUE", "DATE_VALUE", "DOUBLE", "BOOLEAN"]
 
 BUILT_IN_TYPES: Mapping[str, AttributeType] = {
     DOCUMENT_ID: "STRING_VALUE",
@@ -112,7 +111,9 @@ def passage_key(document_id: str, number: int) -> str:
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
-    """The metadata of one passage, typed. `attributes` are the document's: built-in names and the caller's own, as stored."""
+    """The metadata of one passage, typed. `attributes` are the document's: built-in names and the caller's own, as
+    stored.
+    """
 
     document_id: str
     number: int

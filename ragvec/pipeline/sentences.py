@@ -6,10 +6,11 @@ import re
 
 __all__ = ["sentence_starts"]
 
-_ABBREVIATIONS = frozenset(
-    "al approx art ca cap cf ch co corp dept dr ed eds eq eqs est etc fig figs hr inc jr ltd min mr mrs ms nr op p para pp prof "
-    "ref refs rev sec sr st tel vol vs".split()
-)
+_SHORT = """
+al approx art ca cap cf ch co corp dept dr ed eds eq eqs est etc fig figs hr inc jr ltd min mr mrs ms nr op p para pp
+prof ref refs rev sec sr st tel vol vs
+"""
+_ABBREVIATIONS = frozenset(_SHORT.split())
 # Every repetition is bounded, so that a text of a million dots takes no longer than any other.
 _BOUNDARY = re.compile(
     r"(?P<stop>[.!?…]{1,8}[\"'”’»)\]]{0,4})\s+(?=[\"'“‘«(\[¿¡]*[^\W_])"  # a stop, white space, a letter or digit

@@ -24,8 +24,8 @@ class RegexTokenizer:
 class ModelTokenizer:
     """The tokenizer of a model, from its `tokenizer.json`; needs the package `tokenizers`, not torch.
 
-    Truncation and padding are switched off in a private copy: they are settings of a tokenizer object, and the model changes them
-    in its own at every call.
+    Truncation and padding are switched off in a private copy: they are settings of a tokenizer object, and the model
+    changes them in its own at every call.
     """
 
     def __init__(self, description: str) -> None:

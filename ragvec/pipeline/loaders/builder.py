@@ -17,7 +17,9 @@ _CLOSE: frozenset[tuple[str, str]] = frozenset({("item", "item"), ("row", "row")
 
 
 class Extract(msgspec.Struct, frozen=True, kw_only=True):
-    """What a loader got out of a file. `title` is what the file itself says, `attributes` what it says of itself besides."""
+    """What a loader got out of a file. `title` is what the file itself says, `attributes` what it says of itself
+    besides.
+    """
 
     text: str
     title: str = ""
@@ -28,7 +30,9 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextBuilder:
-    """Text in blocks: items of one list and rows of one table stand on lines of their own, a blank line parts everything else."""
+    """Text in blocks: items of one list and rows of one table stand on lines of their own, a blank line parts
+    everything else.
+    """
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -70,7 +74,9 @@ class TextBuilder:
         text = self.text
         return next((text[block.begin : block.end] for block in self.blocks if block.kind == "heading"), "")
 
-    def extract(self, *, title: str = "", attributes: dict[str, Any] | None = None, notes: Sequence[str] = ()) -> Extract:
+    def extract(
+        self, *, title: str = "", attributes: dict[str, Any] | None = None, notes: Sequence[str] = ()
+    ) -> Extract:
         """The finished extract."""
         return Extract(
             text=self.text,

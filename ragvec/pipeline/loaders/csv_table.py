@@ -18,14 +18,19 @@ _DELIMITERS = ",;\t|"
 def load_csv(path: Path) -> Extract:
     """A table whose first line names the columns. The delimiter is whichever of , ; tab | the file uses.
 
-    The text begins with the names of the columns; then each row is a line "column: value; column: value", empty cells left out.
+    The text begins with the names of the columns; then each row is a line "column: value; column: value", empty cells
+    left out.
 
     Raises:
         DocumentError: a row cannot be parsed.
     """
     text, note = decode(path.read_bytes())
     try:
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter=_delimiter(text)) if any(cell.strip() for cell in row)]
+        rows = [
+            row
+            for row in csv.reader(io.StringIO(text), delimiter=_delimiter(text))
+            if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise DocumentError(f"Expected comma-separated values, got a file that breaks their rules: {error}") from error
     builder = TextBuilder()

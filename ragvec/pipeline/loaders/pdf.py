@@ -1,12 +1,14 @@
-"""PDF files: the text of each page, with headings, paragraphs, items and table rows found from the places and sizes of lines.
+"""PDF files: the text of each page, with headings, paragraphs, items and table rows found from the places and sizes of
+lines.
 
-A PDF says where glyphs stand, not what they are. Lines are taken in the order in which the file draws them; the largest letters make
-headings, closeness makes paragraphs, and pieces side by side make the rows of tables. Lines that stand at the same height near the
-edge of most pages, the same but for their digits, are running heads and left out.
+A PDF says where glyphs stand, not what they are. Lines are taken in the order in which the file draws them; the largest
+letters make headings, closeness makes paragraphs, and pieces side by side make the rows of tables. Lines that stand at
+the same height near the edge of most pages, the same but for their digits, are running heads and left out.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import statistics
@@ -32,7 +34,9 @@ _MARKER = re.compile(rf"(?:[{_BULLET}]|\d{{1,3}}[.)])$")
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
-    """A line, or one cell's part of it: where it begins from the left, its base line's height, its letter size, all in points."""
+    """A line, or one cell's part of it: where it begins from the left, its base line's height, its letter size, all in
+    points.
+    """
 
     text: str
     left: float
@@ -88,7 +92,9 @@ def load_pdf(path: Path) -> Extract:
         except damage as error:
             raise DocumentError(f"Expected a PDF document, got a file that cannot be read as one: {error}") from error
     if not any(pages):
-        raise DocumentError("Expected text, got a PDF without any: it is a scan, and needs optical character recognition first")
+        raise DocumentError(
+            "Expected text, got a PDF without any: it is a scan, and needs optical character recognition first"
+        )
     builder = TextBuilder()
     headings = _heading_sizes(pages)
     for lines in pages:
@@ -100,7 +106,7 @@ def load_pdf(path: Path) -> Extract:
 def _page_lines(page: Any) -> list[_Line]:
     fragments: list[_Line] = []
 
-    def visit(text: str, matrix: Any, text_matrix: Any, font: Any, size: float) -> None:
+    def visit(text: str, matrix: Any, text_matrix: Any, _font: Any, size: float) -> None:
         if text.strip():
             left = text_matrix[4] * matrix[0] + matrix[4]
             height = text_matrix[5] * matrix[3] + matrix[5]
@@ -177,7 +183,12 @@ def _pieces(lines: list[_Line]) -> Iterator[_Piece]:
 
 
 def _continues(last: _Line, line: _Line, gap: float) -> bool:
-    if abs(line.size - last.size) > 0.1 * last.size or _ITEM.match(line.text) or _MARKER.match(line.text) or _MARKER.match(last.text):
+    if (
+        abs(line.size - last.size) > 0.1 * last.size
+        or _ITEM.match(line.text)
+        or _MARKER.match(line.text)
+        or _MARKER.match(last.text)
+    ):
         return False
     if not gap:
         return not last.text.endswith((".", "!", "?", ":"))
@@ -198,7 +209,9 @@ def _rows(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
 
 
 def _add_table(rows: list[list[_Piece]], builder: TextBuilder) -> None:
-    """Rows of cells. The first row names the columns when no row has more cells; a row with fewer has its cells under the nearest."""
+    """Rows of cells. The first row names the columns when no row has more cells; a row with fewer has its cells under
+    the nearest.
+    """
     if not rows:
         return
     lefts = [cell.lines[0].left for cell in rows[0]]
@@ -228,7 +241,7 @@ def _usual_gap(lines: list[_Line]) -> float:
     """The largest distance between base lines of one paragraph, in letter sizes; 0 when the places tell nothing."""
     gaps = [
         round((above.height - below.height) / below.size, 2)
-        for above, below in zip(lines, lines[1:], strict=False)
+        for above, below in itertools.pairwise(lines)
         if below.size and 0.8 < (above.height - below.height) / below.size < 4
     ]
     if not gaps:

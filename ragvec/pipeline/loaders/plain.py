@@ -33,7 +33,8 @@ def load_text(path: Path) -> Extract:
 def front_matter(text: str) -> tuple[dict[str, Any], str]:
     """Split off the front matter: its plain `name: value` pairs and lists of words, and the text after it.
 
-    This is not a YAML parser: nested values are left out. Numbers, `true` and `false` are recognised; a `version` stays text.
+    This is not a YAML parser: nested values are left out. Numbers, `true` and `false` are recognised; a `version` stays
+    text.
     """
     match = _FRONT.match(text)
     if match is None:

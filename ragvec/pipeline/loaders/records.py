@@ -1,4 +1,6 @@
-"""Documents that come as records: lines of jsonl (BEIR's corpora among them), mappings, LangChain documents, DataFrame rows."""
+"""Documents that come as records: lines of jsonl (BEIR's corpora among them), mappings, LangChain documents, DataFrame
+rows.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ _TEXTS = ("text", "page_content", "content")
 def load_jsonl(path: Path, *, source: str) -> Iterator[Document | Failure]:
     """A document a line: `id` or `_id`, `text`, `title`; other scalars and lists of texts are attributes.
 
-    A line without an id is known by the file and its number. `source` is what the file is called in failures and such ids.
+    A line without an id is known by the file and its number. `source` is what the file is called in failures and such
+    ids.
 
     Raises:
         DocumentError: the file is not text.
@@ -37,7 +40,9 @@ def load_jsonl(path: Path, *, source: str) -> Iterator[Document | Failure]:
             record = msgspec.json.decode(line)
             if not isinstance(record, dict):
                 raise DocumentError(f"Expected a JSON object, got {type(record).__name__}")
-            yield from_mapping(record, default_id=place, file_type="jsonl", uri=path.resolve().as_uri(), notes=(note,) if note else ())
+            yield from_mapping(
+                record, default_id=place, file_type="jsonl", uri=path.resolve().as_uri(), notes=(note,) if note else ()
+            )
         except msgspec.DecodeError as error:
             yield Failure(place, f"Expected a JSON object on one line: {error}")
         except DocumentError as error:
@@ -54,7 +59,9 @@ def from_mapping(
     """
     field = next((name for name in _TEXTS if name in record), None)
     if field is None or not isinstance(record[field], str):
-        raise DocumentError(f"Expected a field {' or '.join(_TEXTS)} holding text, got the fields {', '.join(map(str, record))}")
+        raise DocumentError(
+            f"Expected a field {' or '.join(_TEXTS)} holding text, got the fields {', '.join(map(str, record))}"
+        )
     rest = {name: value for name, value in record.items() if name not in (*_IDS, field, "title")}
     attributes, left_out = named(rest)
     return Document(
@@ -74,7 +81,8 @@ def is_langchain(item: object) -> bool:
 
 
 def from_langchain(item: Any) -> Document:
-    """A LangChain document. Its id is its own, else one in its metadata, else its source and place, else the hash of its text.
+    """A LangChain document. Its id is its own, else one in its metadata, else its source and place, else the hash of
+    its text.
 
     Raises:
         DocumentError: an attribute is not allowed.
@@ -92,7 +100,9 @@ def from_langchain(item: Any) -> Document:
 
 def is_frame(source: object) -> bool:
     """Whether this is a pandas DataFrame, without importing pandas."""
-    return type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns") and hasattr(source, "iloc")
+    return (
+        type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns") and hasattr(source, "iloc")
+    )
 
 
 def from_frame(frame: Any) -> Iterator[Document | Failure]:

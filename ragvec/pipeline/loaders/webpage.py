@@ -14,11 +14,15 @@ from ragvec.pipeline.loaders.builder import Extract, TextBuilder
 __all__ = ["html_text", "load_html"]
 
 _CHARSET = re.compile(rb"<meta[^>]{1,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
-_SKIPPED = frozenset("script style template noscript nav svg button select datalist iframe object canvas audio video".split())
-_BLOCKS = frozenset(
-    "address article aside blockquote body caption dd details dialog div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 "
-    "header hgroup hr html legend li main menu ol p pre section summary table tbody td tfoot th thead tr ul".split()
-)
+_NOT_READ = """
+audio button canvas datalist iframe nav noscript object script select style svg template video
+"""
+_BREAKING = """
+address article aside blockquote body caption dd details dialog div dl dt fieldset figcaption figure footer form h1 h2
+h3 h4 h5 h6 header hgroup hr html legend li main menu ol p pre section summary table tbody td tfoot th thead tr ul
+"""
+_SKIPPED = frozenset(_NOT_READ.split())
+_BLOCKS = frozenset(_BREAKING.split())
 _HEADING = re.compile(r"h[1-6]$")
 
 
@@ -186,7 +190,9 @@ class _Page(HTMLParser):
                 self._table = None
                 kept = [(row, head) for row, head in zip(table.rows, table.heads, strict=True) if any(row)]
                 if kept:
-                    self.builder.add_table([row for row, _ in kept], header=kept[0][1] or _looks_like_header(kept[0][0]))
+                    self.builder.add_table(
+                        [row for row, _ in kept], header=kept[0][1] or _looks_like_header(kept[0][0])
+                    )
 
     def _end_cell(self) -> None:
         words = " ".join("".join(self._words).split())
@@ -203,7 +209,9 @@ class _Page(HTMLParser):
         self._words = []
         if not words.strip():
             return
-        kind: BlockKind = "heading" if self._heading else "code" if self._pre else "item" if self._lists else "paragraph"
+        kind: BlockKind = (
+            "heading" if self._heading else "code" if self._pre else "item" if self._lists else "paragraph"
+        )
         if self._heading == 1 and not self.first_h1:
             self.first_h1 = " ".join(words.split())
         self.builder.add(words if kind == "code" else self._marker + words.strip(), kind, self._heading)
