@@ -9,14 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ragvec.errors import DocumentError
+from ragvec.evaluation.text_lines import json_objects, lines
 from ragvec.pipeline.documents import Document
 
-__all__ = ["json_objects", "read_corpus", "read_qrels", "read_queries"]
-
-_BOM = b"\xef\xbb\xbf"
+__all__ = ["read_corpus", "read_qrels", "read_queries"]
 
 
 def read_corpus(path: Path) -> Iterator[Document]:
@@ -46,7 +43,7 @@ def read_queries(path: Path) -> dict[str, str]:
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     """{query id: {document id: grade}} of a file with these three columns, parted by tabs, below a header or none."""
     qrels: dict[str, dict[str, int]] = {}
-    for number, line in _lines(path):
+    for number, line in lines(path):
         source = f"{path}:{number}"
         columns = [column.strip() for column in line.split("\t")]
         if len(columns) != 3:
@@ -69,29 +66,6 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
                 source=source,
             )
     return qrels
-
-
-def json_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(`<file>:<line>`, object) of each line of a JSON Lines file that is not blank."""
-    for number, line in _lines(path):
-        source = f"{path}:{number}"
-        try:
-            row = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise DocumentError(f"Expected a JSON object: {error} - at {source}", source=source) from None
-        yield source, row
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                line = (raw.removeprefix(_BOM) if number == 1 else raw).decode()
-            except UnicodeDecodeError as error:
-                source = f"{path}:{number}"
-                raise DocumentError(f"Expected UTF-8: {error} - at {source}", source=source) from None
-            if line.strip():
-                yield number, line.rstrip("\r\n")
 
 
 def _id(row: Mapping[str, Any], *, source: str) -> str:

@@ -17,20 +17,23 @@ from ragvec.errors import ResourceNotFound
 from ragvec.evaluation.beir_files import read_corpus, read_qrels, read_queries
 from ragvec.evaluation.frame_rows import check_documents, frame_documents, frame_qrels, frame_queries
 from ragvec.evaluation.measures import Qrels
-from ragvec.pipeline.documents import Document
+from ragvec.evaluation.questions import read_questions
+from ragvec.pipeline.documents import Document, Failure
+from ragvec.pipeline.load import load
 
-__all__ = ["Collection", "beir", "frames"]
+__all__ = ["Collection", "beir", "frames", "handbook"]
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Documents to search, queries to ask, and which documents are relevant to which query.
 
-    `documents` can be iterated again and again and is what `Pipeline.run` takes. `queries` is {query id: text} and
-    `qrels` {query id: {document id: grade}}, both in the order of their source; neither needs to cover the other.
+    `documents` can be iterated again and again and is what `Pipeline.run` takes; a file that could not be read is a
+    `Failure` among them. `queries` is {query id: text} and `qrels` {query id: {document id: grade}}, both in the order
+    of their source; neither needs to cover the other.
     """
 
     name: str
-    documents: Iterable[Document]
+    documents: Iterable[Document | Failure]
     queries: Mapping[str, str] = {}
     qrels: Qrels = {}
 
@@ -56,7 +59,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Ids that have a grade above 0 and no document, sorted; reads every document."""
         judged = {document for grades in self.qrels.values() for document, grade in grades.items() if grade > 0}
         for document in self.documents:
-            judged.discard(document.id)
+            if isinstance(document, Document):
+                judged.discard(document.id)
         return tuple(sorted(judged))
 
     def problems(self) -> tuple[str, ...]:
@@ -113,13 +117,33 @@ def frames(documents: Any, queries: Any = None, qrels: Any = None, *, name: str 
     )
 
 
+def handbook(folder: str | Path) -> Collection:
+    """The handbook of `datasets/handbook`: its pages with their attributes, its questions and their graded relevance.
+
+    Answers, evidence and kinds of the questions are in `ragvec.evaluation.questions.read_questions`.
+
+    Raises:
+        ResourceNotFound: the folder has no `questions.jsonl` or no `attributes.jsonl`.
+        DocumentError: a question cannot be read.
+    """
+    folder = Path(folder)
+    attributes = _present(folder / "attributes.jsonl")
+    questions = read_questions(_present(folder / "questions.jsonl"))
+    return Collection(
+        name=folder.resolve().name,
+        documents=_Anew(lambda: load(folder / "documents", attributes=attributes)),
+        queries={question.id: question.question for question in questions},
+        qrels={question.id: question.relevance for question in questions},
+    )
+
+
 class _Anew:
     """An iterable that begins anew, with a call, each time it is iterated."""
 
-    def __init__(self, begin: Callable[[], Iterator[Document]]) -> None:
+    def __init__(self, begin: Callable[[], Iterator[Document | Failure]]) -> None:
         self._begin = begin
 
-    def __iter__(self) -> Iterator[Document]:
+    def __iter__(self) -> Iterator[Document | Failure]:
         return self._begin()
 
 

@@ -12,7 +12,7 @@ __all__ = ["run_queries"]
 
 
 def run_queries(index: QueryIndex, queries: Mapping[str, str], *, k: int = 100) -> dict[str, list[tuple[str, float]]]:
-    """{query id: [(document id, score), …]}: the first `k` documents that `index.search` finds for each text, best first.
+    """{query id: [(document id, score), …]}: the first `k` documents found for each text, best first.
 
     Every query is there, in the order given; one for which nothing is found has an empty list. Errors are those of
     `QueryIndex.search`.

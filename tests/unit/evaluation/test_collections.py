@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import ragvec
 from ragvec.errors import DocumentError, InvalidRequest, ResourceNotFound
-from ragvec.evaluation.collections import Collection, beir, frames
+from ragvec.evaluation.collections import Collection, beir, frames, handbook
 from ragvec.pipeline.documents import Document
 
 CHECKOUT = Path(ragvec.__file__).parents[1]
@@ -245,3 +245,28 @@ def test_a_bad_frame_is_refused_by_frame_and_row(documents: Any, queries: Any, q
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     with pytest.raises(InvalidRequest, match=message):
         list(frames(*map(pandas.DataFrame, (documents, queries, qrels))).documents)
+
+
+def test_the_handbook_gives_its_pages_with_attributes_and_its_questions() -> None:
+    pytest.importorskip("docx", reason="python-docx is not installed")
+    pytest.importorskip("pypdf", reason="pypdf is not installed")
+    pytest.importorskip("bs4", reason="beautifulsoup4 is not installed")
+    folder = CHECKOUT / "datasets" / "handbook"
+    counts = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["counts"]
+    collection = handbook(folder)
+    documents = {document.id: document for document in collection.documents if isinstance(document, Document)}
+    assert len(documents) == counts["documents"]
+    assert len(collection.queries) == len(collection.qrels) == counts["questions"]
+    assert collection.problems() == ()
+    page = documents["benefits/parental-leave"]
+    assert page.title == "Parental leave"
+    assert page.attributes["_category"] == "benefits"
+    assert collection.qrels["a-01"] == {"benefits/parental-leave": 3, "benefits/parental-leave-2021": 1}
+
+
+@pytest.mark.parametrize("file", ["questions.jsonl", "attributes.jsonl"])
+def test_a_folder_that_is_no_handbook_is_refused(tmp_path: Path, file: str) -> None:
+    for name in {"questions.jsonl", "attributes.jsonl"} - {file}:
+        (tmp_path / name).touch()
+    with pytest.raises(ResourceNotFound, match=f"Expected a file, found none - at .*{file}"):
+        handbook(tmp_path)
