@@ -1,8 +1,8 @@
 """Distances as ragvec reports them, and the cheap scores that select candidates for them.
 
-Every distance that a caller sees is computed by `exact_distances`: in float64, row by row, then rounded to float32. Its result for a
-row does not depend on the rows beside it, so the same pair gives the same distance on every path, page and process, and equal
-vectors tie exactly.
+Every distance that a caller sees is computed by `exact_distances`: in float64, row by row, then rounded to float32. Its
+result for a row does not depend on the rows beside it, so the same pair gives the same distance on every path, page and
+process, and equal vectors tie exactly.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ _BLOCK = 2048
 _NOISE = 1e-14
 """Cosine distances below this are rounding noise of 1 − cos θ in float64; they are reported as 0."""
 _SAFE_NORMS = (1e-15, 1e15)
-"""Norms between these let float32 products of a row with a unit vector neither overflow nor lose precision to underflow."""
+"""Norms between these let float32 products of a row with a unit vector neither overflow nor lose precision to
+underflow."""
 
 
 def exact_distances(rows: FloatMatrix, query: FloatVector, *, metric: Metric) -> Distances:
     """Return the distance of each row to `query`, float32 (n,), in row order.
 
-    `rows` is float32 (n, d), `query` float32 (d,). Cosine is 1 − cos θ in [0, 2], independent of scale; euclidean is the root of
-    the sum of squares (S3 Vectors; the squared form of other services is the square of this). Neither argument is modified.
+    `rows` is float32 (n, d), `query` float32 (d,). Cosine is 1 − cos θ in [0, 2], independent of scale; euclidean is
+    the root of the sum of squares (S3 Vectors; the squared form of other services is the square of this). Neither
+    argument is modified.
     """
     q = query.astype(np.float64)
     out = np.empty(len(rows), dtype=np.float32)
@@ -33,7 +35,8 @@ def exact_distances(rows: FloatMatrix, query: FloatVector, *, metric: Metric) ->
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK].astype(np.float64)
         if metric == "cosine":
-            # sqrt(a·b) rather than sqrt(a)·sqrt(b): exactly a when both are equal, so a vector is at distance 0 from itself.
+            # sqrt(a·b) rather than sqrt(a)·sqrt(b): exactly a when both are equal, so a vector is at distance 0 from
+            # itself.
             norms = np.sqrt(np.einsum("ij,ij->i", block, block) * q_square)
             cosine = np.einsum("ij,j->i", block, q) / norms
             distance = np.clip(1.0 - cosine, 0.0, 2.0)
@@ -59,9 +62,10 @@ def lower_upper_bounds(
 ) -> tuple[FloatVector, FloatVector]:
     """Return float32 (n,) lower and upper bounds on a monotone function of each row's distance.
 
-    `products` are float32 dot products of the rows with the *unit* query, in any summation order; `norms` are the rows' norms. The
-    bounds add the worst-case rounding error of such a product, γ = d·u/(1 − d·u) times both norms (Higham, Accuracy and Stability
-    of Numerical Algorithms, 2nd ed., §3.1), doubled for the steps after it. Rows whose norm makes float32 unsafe get infinite bounds.
+    `products` are float32 dot products of the rows with the *unit* query, in any summation order; `norms` are the rows'
+    norms. The bounds add the worst-case rounding error of such a product, γ = d·u/(1 − d·u) times both norms (Higham,
+    Accuracy and Stability of Numerical Algorithms, 2nd ed., §3.1), doubled for the steps after it. Rows whose norm
+    makes float32 unsafe get infinite bounds.
     """
     gamma = 2.0 * (dimension + 8) * 2.0**-24
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

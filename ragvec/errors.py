@@ -25,8 +25,8 @@
     ├── ModelError                  an embedding model is absent, damaged or not the one asked for
     └── MissingExtra                an optional package is needed (also an ImportError)
 
-Errors carry their data as attributes and survive pickling. The core knows no HTTP status and no wire code: `ragvec.api.dialects`
-maps classes to those.
+Errors carry their data as attributes and survive pickling. The core knows no HTTP status and no wire code:
+`ragvec.api.dialects` maps classes to those.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ __all__ = ["Embedder", "Tokenizer"]
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns texts into vectors. `name` identifies model and settings: equal names promise equal vectors for equal texts."""
+    """Turns texts into vectors. `name` identifies model and settings: equal names promise equal vectors for equal
+    texts."""
 
     name: str
     dimension: int

@@ -1,12 +1,13 @@
-"""The Pythonic store: Store → Bucket → Index, numpy and pandas first, over the same operations as the boto3-shaped client.
+"""The Pythonic store: Store → Bucket → Index, numpy and pandas first, over the same operations as the boto3-shaped
+client.
 
     store = ragvec.Store("my-store")
     index = store.create_bucket("docs").create_index("pages", dimension=384)
     index.put(["a", "b"], vectors, [{"year": 2024}, {"year": 2025}])
     index.query(vector, k=10, where={"year": {"$gte": 2025}}).to_pandas()
 
-Buckets and indexes are handles: making one checks nothing, and each call finds the thing by name, so that one deleted or made anew by
-another process is seen at once.
+Buckets and indexes are handles: making one checks nothing, and each call finds the thing by name, so that one deleted
+or made anew by another process is seen at once.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Store:
         NotAStore, StoreTooNew, StoreReadOnly: see those.
     """
 
-    def __init__(self, path: str | Path | None = None, *, read_only: bool = False, engine: Engine | None = None) -> None:
+    def __init__(
+        self, path: str | Path | None = None, *, read_only: bool = False, engine: Engine | None = None
+    ) -> None:
         if (path is None) == (engine is None):
             raise InvalidRequest("Expected exactly one of `path` and `engine`", path="path")
         self.path = None if path is None else Path(path)
@@ -145,11 +148,12 @@ class Bucket:
         non_filterable: Sequence[str] = (),
         exist_ok: bool = False,
     ) -> Index:
-        """Make an index of vectors of this dimension. `non_filterable` metadata keys are stored and returned, but not indexed.
+        """Make an index of vectors of this dimension. `non_filterable` metadata keys are stored and returned, but not
+        indexed.
 
         Raises:
-            InvalidRequest: a name, dimension, metric or key breaks its rule. BucketNotFound. IndexExists: unless `exist_ok`, which
-            still refuses one of another dimension, metric or non-filterable keys.
+            InvalidRequest: a name, dimension, metric or key breaks its rule. BucketNotFound. IndexExists: unless
+            `exist_ok`, which still refuses one of another dimension, metric or non-filterable keys.
         """
         try:
             indexes.create_index(
@@ -227,24 +231,35 @@ class Index:
     def put(self, keys: Sequence[str], vectors: Any, metadata: Any = None) -> None:
         """Insert or replace, in one transaction of any length: durable when it returns, all or nothing.
 
-        `vectors` is an (n, dimension) array or list of lists, converted to float32; `metadata` a list of n dicts (or None for some),
-        or a DataFrame of n rows whose missing values are left out.
+        `vectors` is an (n, dimension) array or list of lists, converted to float32; `metadata` a list of n dicts (or
+        None for some), or a DataFrame of n rows whose missing values are left out.
 
         Raises:
-            InvalidKey, InvalidVector, DimensionMismatch, InvalidMetadata: the record at fault is named; nothing was changed.
+            InvalidKey, InvalidVector, DimensionMismatch, InvalidMetadata: the record at fault is named; nothing was
+            changed.
         """
         put_arrays(self.bucket.store._session, self.spec, keys=keys, vectors=vectors, metadata=_dicts(metadata))
 
     @overload
     def query(
-        self, vector: Sequence[float], *, k: int = 10, where: Mapping[str, Any] | Filter | None = None,
-        data: bool = False, metadata: bool = True,
+        self,
+        vector: Sequence[float],
+        *,
+        k: int = 10,
+        where: Mapping[str, Any] | Filter | None = None,
+        data: bool = False,
+        metadata: bool = True,
     ) -> Results: ...
 
     @overload
     def query(
-        self, vector: Any, *, k: int = 10, where: Mapping[str, Any] | Filter | None = None,
-        data: bool = False, metadata: bool = True,
+        self,
+        vector: Any,
+        *,
+        k: int = 10,
+        where: Mapping[str, Any] | Filter | None = None,
+        data: bool = False,
+        metadata: bool = True,
     ) -> Any: ...
 
     def query(
@@ -278,10 +293,9 @@ class Index:
         _, engine = self._open()
         return engine.get([keys] if isinstance(keys, str) else list(keys), data=data, metadata=metadata)
 
-    def delete(
-        self, keys: Sequence[str] | None = None, *, where: Mapping[str, Any] | Filter | None = None
-    ) -> int:
-        """Delete by keys or by filter, in one transaction; returns how many records were there. `where={}` deletes all of them."""
+    def delete(self, keys: Sequence[str] | None = None, *, where: Mapping[str, Any] | Filter | None = None) -> int:
+        """Delete by keys or by filter, in one transaction; returns how many records were there. `where={}` deletes all
+        of them."""
         if (keys is None) == (where is None):
             raise InvalidRequest("Expected exactly one of `keys` and `where`", path="keys")
         spec, engine = self._open()
@@ -328,7 +342,8 @@ class Index:
         return self.bucket.store.engine.catalog.property(self.spec.uid, name)
 
     def set_property(self, name: str, value: Any, *, expected: Any = ...) -> bool:
-        """Set a JSON value (None removes it), durably; with `expected`, only where that is the value now. Tells whether it was set."""
+        """Set a JSON value (None removes it), durably; with `expected`, only where that is the value now. Tells whether
+        it was set."""
         return self.bucket.store.engine.catalog.set_property(self.spec.uid, name, value, expected=expected)
 
     def delete_index(self) -> None:
@@ -365,5 +380,3 @@ def _dicts(metadata: Any) -> Sequence[Metadata | None] | None:
             for row, mask in zip(rows, present, strict=True)
         ]
     return list(metadata)
-
-

@@ -38,7 +38,8 @@ else:
 
 
 class Record(msgspec.Struct, frozen=True, eq=False):
-    """One stored vector: `data` is float32 of shape (dimension,) and `metadata` a dict; each is None when it was not asked for."""
+    """One stored vector: `data` is float32 of shape (dimension,) and `metadata` a dict; each is None when it was not
+    asked for."""
 
     key: str
     data: FloatVector | None = None

@@ -1,4 +1,5 @@
-"""The structure that docs/architecture.md promises: imports point one way, files stay small, importing is quiet and light."""
+"""The structure that docs/architecture.md promises: imports point one way, files stay small, importing is quiet and
+light."""
 
 from __future__ import annotations
 
@@ -9,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 import ragvec
 
 ROOT = Path(ragvec.__file__).parent
@@ -24,7 +24,19 @@ RANKS = [
     {"langchain", "evaluation", "widgets", "server", "cli"},
 ]
 RANK_OF = {name: rank for rank, names in enumerate(RANKS) for name in names}
-HEAVY = {"torch", "scann", "pandas", "ipywidgets", "sentence_transformers", "rich", "bs4", "pypdf", "docx", "botocore", "langchain_core"}
+HEAVY = {
+    "torch",
+    "scann",
+    "pandas",
+    "ipywidgets",
+    "sentence_transformers",
+    "rich",
+    "bs4",
+    "pypdf",
+    "docx",
+    "botocore",
+    "langchain_core",
+}
 CAP = 500
 
 

@@ -1,4 +1,5 @@
-"""Exact nearest neighbours: the answer that every approximation is measured against, and the last step of each of them."""
+"""Exact nearest neighbours: the answer that every approximation is measured against, and the last step of each of
+them."""
 
 from __future__ import annotations
 
@@ -32,10 +33,11 @@ def nearest(
     norms: FloatVector,
     keep: npt.NDArray[np.bool_] | None = None,
 ) -> list[Neighbours]:
-    """Return for each query its `k` nearest among the rows for which `keep` is true, and every further row tied with the last.
+    """Return for each query its `k` nearest among the rows for which `keep` is true, and every further row tied with
+    the last.
 
-    `rows` is float32 (n, d), `queries` float32 (m, d), `norms` the rows' norms (n,), `keep` (n,) or None for all. One result a
-    query, with fewer than `k` rows only when fewer are kept. Nothing is modified.
+    `rows` is float32 (n, d), `queries` float32 (m, d), `norms` the rows' norms (n,), `keep` (n,) or None for all. One
+    result a query, with fewer than `k` rows only when fewer are kept. Nothing is modified.
     """
     results: list[Neighbours] = []
     for start in range(0, len(queries), _QUERIES):
@@ -62,10 +64,9 @@ def nearest(
     return results
 
 
-def rescore(
-    rows: FloatMatrix, query: FloatVector, *, candidates: RowArray, k: int, metric: Metric
-) -> Neighbours:
-    """Return the `k` nearest to one query among the distinct `candidates` (uint32 row numbers), and every row tied with the last."""
+def rescore(rows: FloatMatrix, query: FloatVector, *, candidates: RowArray, k: int, metric: Metric) -> Neighbours:
+    """Return the `k` nearest to one query among the distinct `candidates` (uint32 row numbers), and every row tied with
+    the last."""
     ordered = np.sort(candidates)
     if len(ordered) <= max(4 * k, 256):
         return _cut(ordered, exact_distances(np.take(rows, ordered, axis=0), query, metric=metric), k)
@@ -88,7 +89,8 @@ def rescore(
 
 def _norms32(block: FloatMatrix) -> FloatVector:
     with np.errstate(over="ignore"):
-        return np.sqrt(np.einsum("ij,ij->i", block, block))
+        squares: FloatVector = np.einsum("ij,ij->i", block, block)
+    return np.sqrt(squares)
 
 
 def _units(queries: FloatMatrix, lengths: npt.NDArray[np.float64]) -> FloatMatrix:

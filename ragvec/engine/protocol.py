@@ -1,7 +1,7 @@
 """The engine seam: what a place that keeps vectors must be able to do.
 
-Above it stand names, limits, validation, paging and policies; below it rows, files, segments and plans (or another database).
-Everything that crosses it is a numpy array, encoded JSON or a small frozen struct.
+Above it stand names, limits, validation, paging and policies; below it rows, files, segments and plans (or another
+database). Everything that crosses it is a numpy array, encoded JSON or a small frozen struct.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ __all__ = [
 
 
 class BucketInfo(msgspec.Struct, frozen=True):
-    """A vector bucket. `created` is in epoch seconds; `encryption` and `index_mode` are kept as the caller gave them."""
+    """A vector bucket. `created` is in epoch seconds; `encryption` and `index_mode` are kept as the caller gave
+    them."""
 
     name: str
     created: float
@@ -38,7 +39,8 @@ class BucketInfo(msgspec.Struct, frozen=True):
 
 
 class IndexSpec(msgspec.Struct, frozen=True):
-    """What an index is; nothing in it changes after creation, except `properties`-like things that the catalog keeps apart.
+    """What an index is; nothing in it changes after creation, except `properties`-like things that the catalog keeps
+    apart.
 
     `uid` is a UUID and never reused, so an index that was deleted and made again under its old name is another index.
     """
@@ -71,8 +73,9 @@ class Listing(msgspec.Struct, frozen=True, eq=False):
 class Ranking(msgspec.Struct, frozen=True, eq=False):
     """The rows nearest to one query, nearest first, ties by key: `rows` uint32 (n,), `distances` float32 (n,).
 
-    Distances are exact, in the units of the metric (cosine: 1 − cos θ; euclidean: the root, not the square). `rows` mean something
-    only to the engine and `generation` that gave them; `exact` tells that no approximation took part in choosing them.
+    Distances are exact, in the units of the metric (cosine: 1 − cos θ; euclidean: the root, not the square). `rows`
+    mean something only to the engine and `generation` that gave them; `exact` tells that no approximation took part in
+    choosing them.
     """
 
     rows: RowArray
@@ -82,7 +85,8 @@ class Ranking(msgspec.Struct, frozen=True, eq=False):
 
 
 class SegmentStats(msgspec.Struct, frozen=True):
-    """One ANN segment over the rows [first, last). Times in seconds, sizes in bytes; recalls were measured on held-out rows."""
+    """One ANN segment over the rows [first, last). Times in seconds, sizes in bytes; recalls were measured on held-out
+    rows."""
 
     first: int
     last: int
@@ -112,21 +116,26 @@ class IndexStats(msgspec.Struct, frozen=True):
 class IndexEngine(Protocol):
     """One index. Every call sees all changes acknowledged before it began, in this or any other process.
 
-    Raises (all methods): IndexNotFound when the index was deleted meanwhile; StoreError subclasses for trouble with the folder.
+    Raises (all methods): IndexNotFound when the index was deleted meanwhile; StoreError subclasses for trouble with the
+    folder.
     """
 
-    spec: IndexSpec
+    @property
+    def spec(self) -> IndexSpec:
+        """What the index is."""
+        ...
 
     def put(self, keys: Sequence[str], vectors: FloatMatrix, metadata: Sequence[bytes | None]) -> None:
         """Insert or replace, all or nothing, durable on return.
 
-        `keys` are distinct; `vectors` is C-contiguous float32 (len(keys), dimension), already checked; `metadata` are JSON objects
-        in UTF-8, or None for no metadata (read back as `{}`).
+        `keys` are distinct; `vectors` is C-contiguous float32 (len(keys), dimension), already checked; `metadata` are
+        JSON objects in UTF-8, or None for no metadata (read back as `{}`).
         """
         ...
 
     def delete(self, keys: Sequence[str]) -> int:
-        """Delete the records with these keys, all or nothing, durable on return; absent keys are ignored. Returns how many were there."""
+        """Delete the records with these keys, all or nothing, durable on return; absent keys are ignored. Returns how
+        many were there."""
         ...
 
     def delete_where(self, where: Filter) -> int:
@@ -150,8 +159,9 @@ class IndexEngine(Protocol):
     ) -> Listing:
         """Records in byte order of key, from the first key greater than `after`, at most `limit` of them.
 
-        `segment` (i, n) keeps the i-th of n disjoint parts that together hold every key; which part a key is in never changes.
-        A page ends early once its keys, data and metadata exceed `max_bytes`; it always holds at least one record if any is left.
+        `segment` (i, n) keeps the i-th of n disjoint parts that together hold every key; which part a key is in never
+        changes. A page ends early once its keys, data and metadata exceed `max_bytes`; it always holds at least one
+        record if any is left.
         """
         ...
 
@@ -160,7 +170,8 @@ class IndexEngine(Protocol):
         ...
 
     def search(self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING) -> list[Ranking]:
-        """One ranking a query (also for one query), each of min(k, matches) rows. `queries` is float32 (m, dimension), checked."""
+        """One ranking a query (also for one query), each of min(k, matches) rows. `queries` is float32 (m, dimension),
+        checked."""
         ...
 
     def fetch(
@@ -168,17 +179,20 @@ class IndexEngine(Protocol):
     ) -> list[Record | None]:
         """The records at these rows of an earlier ranking, in that order, as they were when it was made.
 
-        With `drop_deleted`, a row is None when its key was deleted since (a key that was replaced keeps the version ranked).
+        With `drop_deleted`, a row is None when its key was deleted since (a key that was replaced keeps the version
+        ranked).
         Raises ExpiredToken when `generation` is no longer kept.
         """
         ...
 
     def save_ranking(self, ranking: Ranking, *, request: bytes, ttl: float) -> str:
-        """Keep a ranking for `ttl` seconds for later pages, visible to every process; returns an id of at most 64 characters."""
+        """Keep a ranking for `ttl` seconds for later pages, visible to every process; returns an id of at most 64
+        characters."""
         ...
 
     def load_ranking(self, cursor: str, *, request: bytes) -> Ranking:
-        """The saved ranking. Raises InvalidToken when it belongs to another `request`, ExpiredToken when it is no longer kept."""
+        """The saved ranking. Raises InvalidToken when it belongs to another `request`, ExpiredToken when it is no
+        longer kept."""
         ...
 
     def stats(self) -> IndexStats:
@@ -262,14 +276,18 @@ class Catalog(Protocol):
         ...
 
     def set_property(self, uid: str, name: str, value: Any, *, expected: Any = ...) -> bool:
-        """Set a JSON value (None removes it); with `expected`, only if that is the present value, and tell whether. Raises IndexNotFound."""
+        """Set a JSON value (None removes it); with `expected`, only if that is the present value, and tell whether.
+        Raises IndexNotFound."""
         ...
 
 
 class Engine(Protocol):
     """A store: its catalog and the indexes in it."""
 
-    catalog: Catalog
+    @property
+    def catalog(self) -> Catalog:
+        """Its buckets and indexes."""
+        ...
 
     def index(self, spec: IndexSpec) -> IndexEngine:
         """The open index of this spec (the same object while it stays open)."""
@@ -282,5 +300,3 @@ class Engine(Protocol):
     def opened(self) -> Iterator[IndexEngine]:
         """The indexes open in this process."""
         ...
-
-

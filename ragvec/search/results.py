@@ -21,7 +21,8 @@ _SHOWN = 60
 
 
 class Hit(msgspec.Struct, frozen=True, eq=False):
-    """One record that a query found. `metadata` and `data` (float32 (dimension,)) are None when they were not asked for."""
+    """One record that a query found. `metadata` and `data` (float32 (dimension,)) are None when they were not asked
+    for."""
 
     key: str
     distance: float
@@ -84,11 +85,12 @@ class Results(Sequence[Hit]):
         return f"<Results: {len(self)} hits by {self.metric}{best}>"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(hit.key)}</td><td>{hit.distance:.4f}</td><td>{html.escape(_short(hit.metadata))}</td></tr>"
-            for hit in self
+        head = "".join(f"<th>{name}</th>" for name in ("key", "distance", "metadata"))
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+            for cells in ((hit.key, f"{hit.distance:.4f}", _short(hit.metadata)) for hit in self)
         )
-        return f"<table><thead><tr><th>key</th><th>distance</th><th>metadata</th></tr></thead><tbody>{rows}</tbody></table>"
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _short(metadata: dict[str, Any] | None) -> str:

@@ -89,4 +89,3 @@ class PlainIndex:
             (distance(self.records[key][0], vector, self.metric), key.encode()) for key in self.matching(where)
         )
         return [(key.decode(), value, self.records[key.decode()][1]) for value, key in ranked[:k]]
-

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ragvec
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-import ragvec
-
 sys.path.insert(0, str(Path(__file__).parent))
-from actions import BUCKET, INDEX, run  # noqa: E402
-from plain import PlainIndex  # noqa: E402
+from actions import BUCKET, INDEX, run
+from plain import PlainIndex
 
 DIMENSION = 3
 FIELDS = ["year", "tag", "ok", "名"]
@@ -27,7 +26,10 @@ FIELDS = ["year", "tag", "ok", "名"]
 keys = st.sampled_from([f"k{n}" for n in range(12)] + ["ключ", "k\u0000x", "K1", "\U0001f600"])
 vectors = st.lists(st.integers(-3, 3), min_size=DIMENSION, max_size=DIMENSION).filter(any)
 scalars = st.one_of(
-    st.integers(-2, 2), st.sampled_from([0.5, -1.0, 1.0, 2**53, 2**53 + 1, 1e300]), st.booleans(), st.sampled_from(["a", "ab", "b", ""])
+    st.integers(-2, 2),
+    st.sampled_from([0.5, -1.0, 1.0, 2**53, 2**53 + 1, 1e300]),
+    st.booleans(),
+    st.sampled_from(["a", "ab", "b", ""]),
 )
 strings = st.lists(st.sampled_from(["a", "ab", "b"]), min_size=1, max_size=3)
 numbers = st.lists(st.integers(-2, 2), min_size=1, max_size=3)
@@ -37,7 +39,9 @@ conditions = st.one_of(
     scalars,
     st.fixed_dictionaries({}, optional={"$eq": scalars, "$ne": scalars}).filter(bool),
     st.fixed_dictionaries({}, optional={"$gt": limits, "$lte": limits, "$gte": limits, "$lt": limits}).filter(bool),
-    st.builds(lambda name, values: {name: values}, st.sampled_from(["$in", "$nin"]), st.lists(scalars, min_size=1, max_size=3)),
+    st.builds(
+        lambda name, values: {name: values}, st.sampled_from(["$in", "$nin"]), st.lists(scalars, min_size=1, max_size=3)
+    ),
     st.builds(lambda value: {"$exists": value}, st.booleans()),
     st.builds(lambda value: {"$startsWith": value}, st.sampled_from(["", "a", "ab", "c"])),
 )
@@ -153,7 +157,8 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.paging is not None)
     @rule(process=processes)
     def next_page(self, process: str) -> None:
-        """Any process can read on, whatever was written since: the list is that of the first page, less what was deleted."""
+        """Any process can read on, whatever was written since: the list is that of the first page, less what was
+        deleted."""
         assert self.paging is not None
         request, size, at = self.paging["request"], self.paging["request"]["options"]["maxResults"], self.paging["at"]
         options = {**request["options"], "nextToken": self.paging["token"]}
@@ -192,7 +197,8 @@ def test_random_histories_agree_with_plain_python(machine: type[History]) -> Non
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            # Each example starts a process, so shrinking one takes many minutes; the failing history is printed as it is.
+            # Each example starts a process, so shrinking one takes many minutes; the failing history is printed as it
+            # is.
             phases=(Phase.explicit, Phase.reuse, Phase.generate),
             report_multiple_bugs=False,
         ),

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ragvec.distance import exact_distances, lower_upper_bounds, row_norms
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -66,7 +65,9 @@ def test_the_largest_floats_give_finite_distances() -> None:
     assert exact_distances(rows, rows[0], metric="cosine").tolist() == [0.0, 2.0]
 
 
-@given(st.lists(st.lists(floats, min_size=3, max_size=3), min_size=1, max_size=8), st.lists(floats, min_size=3, max_size=3))
+@given(
+    st.lists(st.lists(floats, min_size=3, max_size=3), min_size=1, max_size=8), st.lists(floats, min_size=3, max_size=3)
+)
 def test_bounds_enclose_the_true_score(rows: list[list[float]], query: list[float]) -> None:
     matrix = np.array([row if any(row) else [1.0, 0, 0] for row in rows], dtype=np.float32)
     vector = np.array(query if any(query) else [0, 1.0, 0], dtype=np.float32)
@@ -76,9 +77,7 @@ def test_bounds_enclose_the_true_score(rows: list[list[float]], query: list[floa
     with np.errstate(all="ignore"):
         products = (matrix @ unit).astype(np.float32)
     for metric in ("cosine", "euclidean"):
-        lower, upper = lower_upper_bounds(
-            products, row_norms(matrix), query_norm=length, dimension=3, metric=metric
-        )
+        lower, upper = lower_upper_bounds(products, row_norms(matrix), query_norm=length, dimension=3, metric=metric)
         for row, low, high in zip(matrix.astype(float), lower, upper, strict=True):
             norm = math.sqrt(sum(row**2))
             score = -sum(row * exact) / length / norm if metric == "cosine" else norm**2 - 2 * sum(row * exact)

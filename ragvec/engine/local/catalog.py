@@ -45,7 +45,8 @@ _UNCHECKED: Any = ...
 
 
 class LocalCatalog:
-    """`ragvec.engine.protocol.Catalog` on catalog.sqlite. `on_drop` is told the uid of an index after it was removed."""
+    """`ragvec.engine.protocol.Catalog` on catalog.sqlite. `on_drop` is told the uid of an index after it was
+    removed."""
 
     def __init__(self, folder: StoreFolder, *, read_only: bool, on_drop: Callable[[str], None]) -> None:
         exists = folder.prepare(read_only=read_only)
@@ -110,9 +111,7 @@ class LocalCatalog:
     def create_index(self, spec: IndexSpec, *, tags: dict[str, str], max_indexes: int | None) -> None:
         with self._database.write() as sql:
             _require_bucket(sql, spec.bucket)
-            if sql.execute(
-                "SELECT 1 FROM indexes WHERE bucket = ? AND name = ?", (spec.bucket, spec.name)
-            ).fetchone():
+            if sql.execute("SELECT 1 FROM indexes WHERE bucket = ? AND name = ?", (spec.bucket, spec.name)).fetchone():
                 raise IndexExists("An index with the specified name already exists")
             (count,) = sql.execute("SELECT count(*) FROM indexes WHERE bucket = ?", (spec.bucket,)).fetchone()
             if max_indexes is not None and count >= max_indexes:
@@ -257,7 +256,8 @@ class LocalCatalog:
             raise NotAStore(f"`{self._folder.catalog}` is not a ragvec catalog", store=where)
         if version > FORMAT:
             raise StoreTooNew(
-                f"The store at `{where}` has format {version}, this ragvec knows formats up to {FORMAT}; upgrade ragvec",
+                f"The store at `{where}` has format {version}, this ragvec knows formats up to {FORMAT}; "
+                "upgrade ragvec",
                 store=where,
             )
 

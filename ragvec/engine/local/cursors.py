@@ -1,4 +1,5 @@
-"""Result lists kept for later pages: in a small SQLite file that every process sees, or in memory where the folder is read-only.
+"""Result lists kept for later pages: in a small SQLite file that every process sees, or in memory where the folder is
+read-only.
 
 They are a convenience with a time limit, so their commits are not fsynced: losing one costs an ExpiredToken.
 """
@@ -20,8 +21,8 @@ __all__ = ["Cursors"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (
-    id TEXT PRIMARY KEY, request BLOB NOT NULL, expires REAL NOT NULL, generation INTEGER NOT NULL, exact INTEGER NOT NULL,
-    rows BLOB NOT NULL, distances BLOB NOT NULL
+    id TEXT PRIMARY KEY, request BLOB NOT NULL, expires REAL NOT NULL, generation INTEGER NOT NULL,
+    exact INTEGER NOT NULL, rows BLOB NOT NULL, distances BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS expiry ON cursors (expires);
 """

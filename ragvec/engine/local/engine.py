@@ -25,7 +25,8 @@ RECALL_TARGET = 0.98
 class LocalEngine:
     """The store at `path`, made when the folder is absent or empty.
 
-    `clock` gives epoch seconds. With `background` segments are built by a thread as data grow; without it only by `optimize()`.
+    `clock` gives epoch seconds. With `background` segments are built by a thread as data grow; without it only by
+    `optimize()`.
 
     Raises:
         NotAStore, StoreTooNew, StoreReadOnly, StoreError: see those.

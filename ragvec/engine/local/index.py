@@ -78,9 +78,7 @@ class LocalIndex:
             assert snapshot is not None, "the write transaction holds off compaction"
             return iter(snapshot.matching(where))
 
-        return self._change(
-            lambda generation: writer.delete_matching(generation.records, lambda: matching(generation))
-        )
+        return self._change(lambda generation: writer.delete_matching(generation.records, lambda: matching(generation)))
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

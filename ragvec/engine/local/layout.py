@@ -1,12 +1,12 @@
 """Where things lie in a store's folder (docs/file-format.md describes the files themselves).
 
-    <store>/catalog.sqlite                      buckets, indexes, policies, tags, properties
-    <store>/indexes/<uid>/g<generation>/        one generation of one index:
-        records.sqlite                          keys, metadata, tombstones, state: the commit point
-        vectors.f32                             float32 rows, little-endian, row i at i × dimension × 4
-        segments/                               ANN segments over ranges of rows (derived)
-        postings/                               posting lists over ranges of rows (derived)
-        cursors.sqlite                          result lists kept for later pages (may be lost)
+<store>/catalog.sqlite                      buckets, indexes, policies, tags, properties
+<store>/indexes/<uid>/g<generation>/        one generation of one index:
+    records.sqlite                          keys, metadata, tombstones, state: the commit point
+    vectors.f32                             float32 rows, little-endian, row i at i × dimension × 4
+    segments/                               ANN segments over ranges of rows (derived)
+    postings/                               posting lists over ranges of rows (derived)
+    cursors.sqlite                          result lists kept for later pages (may be lost)
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ragvec.errors import NotAStore, StoreReadOnly
 from ragvec.engine.local.sqlite import store_error
+from ragvec.errors import NotAStore, StoreReadOnly
 
 __all__ = ["APPLICATION_ID", "FORMAT", "GenerationFolder", "StoreFolder", "sync_folder"]
 
@@ -49,8 +49,8 @@ class StoreFolder:
         """Make the folder if it is absent; return whether it holds a store already.
 
         Raises:
-            NotAStore: the path is a file, or a folder with other things in it; or nothing is there and `read_only` is set.
-            StoreReadOnly: the folder cannot be made.
+            NotAStore: the path is a file, or a folder with other things in it; or nothing is there and `read_only` is
+            set. StoreReadOnly: the folder cannot be made.
         """
         try:
             if self.catalog.is_file():

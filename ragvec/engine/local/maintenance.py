@@ -30,7 +30,8 @@ class Maintained(Protocol):
 class Maintenance:
     """Runs `optimize` of indexes that grew, one after the other, in a thread that ends when there is nothing to do.
 
-    The thread is not a daemon: at interpreter exit a build that has begun is finished rather than torn down inside native code.
+    The thread is not a daemon: at interpreter exit a build that has begun is finished rather than torn down inside
+    native code.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """records.sqlite: keys, metadata, tombstones and the state of one generation. All SQL on it is here.
 
-A row is written once and never changes, except that `died` is set, once, to the sequence number of the change that replaced or
-deleted it. The row with `died` NULL is the live one of its key.
+A row is written once and never changes, except that `died` is set, once, to the sequence number of the change that
+replaced or deleted it. The row with `died` NULL is the live one of its key.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ INSERT OR IGNORE INTO state VALUES (1, 0, 0, NULL);
 
 
 class State(NamedTuple):
-    """`sequence` grows by one with every change; `rows` have been committed; `successor` is the generation that replaced this one."""
+    """`sequence` grows by one with every change; `rows` have been committed; `successor` is the generation that
+    replaced this one."""
 
     sequence: int
     rows: int
@@ -170,10 +171,9 @@ class Records:
             )
             return {row for (row,) in cursor}
 
-    def after(
-        self, key: str | None, *, limit: int, slots: tuple[int, int], metadata: bool
-    ) -> list[StoredRow]:
-        """The first `limit` live rows in byte order of key whose key is greater than `key` and whose slot is in the range."""
+    def after(self, key: str | None, *, limit: int, slots: tuple[int, int], metadata: bool) -> list[StoredRow]:
+        """The first `limit` live rows in byte order of key whose key is greater than `key` and whose slot is in the
+        range."""
         column = "metadata" if metadata else "NULL"
         with self._database.read() as sql:
             cursor = sql.execute(

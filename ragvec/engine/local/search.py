@@ -19,7 +19,8 @@ from ragvec.types import FloatMatrix, FloatVector, RowArray
 __all__ = ["EXACT_MATCHES", "Plan", "plan", "search"]
 
 EXACT_MATCHES = 20_000
-"""Up to this many matching rows are all scored exactly: their gather and product take about as long as a filtered ANN search."""
+"""Up to this many matching rows are all scored exactly: their gather and product take about as long as a filtered ANN
+search."""
 
 _DENSE = 4
 """A scan of everything with a mask beats gathering the matches from one match in this many rows on."""
@@ -37,7 +38,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def plan(*, rows: int, matches: int, k: int, segment_rows: int) -> Plan:
-    """Choose by cost. `rows` are all, `matches` those that satisfy the filter and live, `segment_rows` those that segments cover."""
+    """Choose by cost. `rows` are all, `matches` those that satisfy the filter and live, `segment_rows` those that
+    segments cover."""
     if segment_rows and matches > EXACT_MATCHES:
         # Of the neighbours that a segment proposes only the matching share counts.
         fetch = int(np.ceil(k * rows / matches * (1.0 if matches == rows else 1.5)))
@@ -64,7 +66,8 @@ def search(snapshot: Snapshot, queries: FloatMatrix, *, k: int, where: Filter) -
         rows = snapshot.generation.vectors.rows(snapshot.rows)
         candidates = _array(matching if matching is not None else snapshot.matching(EVERYTHING))
         found = [
-            rescore(rows, query, candidates=candidates, k=k, metric=snapshot.generation.spec.metric) for query in queries
+            rescore(rows, query, candidates=candidates, k=k, metric=snapshot.generation.spec.metric)
+            for query in queries
         ]
     else:
         found = _segments(snapshot, queries, k=k, keep=_mask(snapshot, matching), segments=segments, fetch=chosen.fetch)
@@ -134,8 +137,11 @@ def _propose(
 
 
 def _kept(segment: Segment, positions: RowArray, keep: npt.NDArray[np.bool_] | None) -> RowArray:
-    rows = positions + np.uint32(segment.first)
-    return rows if keep is None else rows[keep[rows]]
+    rows: RowArray = positions + np.uint32(segment.first)
+    if keep is None:
+        return rows
+    kept: RowArray = rows[keep[rows]]
+    return kept
 
 
 def _mask(snapshot: Snapshot, matching: BitMap | None) -> npt.NDArray[np.bool_] | None:

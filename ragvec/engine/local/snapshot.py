@@ -32,7 +32,8 @@ _CACHED_FILTERS = 64
 class Snapshot:
     """The index as of one sequence number; immutable, shared by threads.
 
-    `rows` counts all rows, `live` those without a tombstone; `alive` is a bool mask (rows,) or None when nothing is dead.
+    `rows` counts all rows, `live` those without a tombstone; `alive` is a bool mask (rows,) or None when nothing is
+    dead.
     """
 
     def __init__(
@@ -101,9 +102,7 @@ class Generation:
             recall_target=recall_target,
             read_only=read_only,
         )
-        self._postings = PostingStore(
-            self.folder.postings, non_filterable=spec.non_filterable, read_only=read_only
-        )
+        self._postings = PostingStore(self.folder.postings, non_filterable=spec.non_filterable, read_only=read_only)
         self._postings_lock = threading.Lock()
         self._lock = threading.Lock()
         self._capacity: npt.NDArray[np.bool_] = np.ones(1024, dtype=np.bool_)
@@ -118,7 +117,9 @@ class Generation:
                 return None
             if changes.state.sequence == known.sequence:
                 return known
-            self._snapshot = self._advance(known, sequence=changes.state.sequence, rows=changes.state.rows, died=changes.died)
+            self._snapshot = self._advance(
+                known, sequence=changes.state.sequence, rows=changes.state.rows, died=changes.died
+            )
             return self._snapshot
 
     def postings_view(self, rows: int) -> PostingView:
@@ -129,7 +130,8 @@ class Generation:
             return self._postings.view()
 
     def postings_behind(self, rows: int) -> bool:
-        """Whether so many rows wait for their posting lists that a filtered query should not be the one to index them."""
+        """Whether so many rows wait for their posting lists that a filtered query should not be the one to index
+        them."""
         return rows - self._postings.covered > _POSTING_CHUNK
 
     def close(self) -> None:

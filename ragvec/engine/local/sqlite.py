@@ -1,7 +1,7 @@
 """SQLite as the commit point: pooled connections, whole transactions, and errors in the terms of the store.
 
-Connections are never shared by two threads at once nor carried across a fork: a child process starts with an empty pool and leaves
-its parent's connections untouched (https://www.sqlite.org/howtocorrupt.html, section 2.6).
+Connections are never shared by two threads at once nor carried across a fork: a child process starts with an empty pool
+and leaves its parent's connections untouched (https://www.sqlite.org/howtocorrupt.html, section 2.6).
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
 class Database:
     """One SQLite file. `read()` and `write()` give a connection inside a transaction.
 
-    `durability` "full" fsyncs each commit (WAL, synchronous=FULL); "none" leaves it to the system, for data that may be lost.
+    `durability` "full" fsyncs each commit (WAL, synchronous=FULL); "none" leaves it to the system, for data that may be
+    lost.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, durability: Durability = "full") -> None:
@@ -149,7 +150,8 @@ class Database:
             connection = self._connect("ro")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         except sqlite3.OperationalError:
-            # A WAL database in a folder that cannot be written has no shared memory file; nobody can be writing it either.
+            # A WAL database in a folder that cannot be written has no shared memory file; nobody can be writing it
+            # either.
             connection = self._connect("ro&immutable=1")
         return connection
 

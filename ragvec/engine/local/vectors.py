@@ -31,7 +31,8 @@ def _fsync(handle: int) -> None:
 
 
 class VectorFile:
-    """Rows of `dimension` float32. Bytes past the committed number of rows are garbage that the next append overwrites."""
+    """Rows of `dimension` float32. Bytes past the committed number of rows are garbage that the next append
+    overwrites."""
 
     def __init__(self, path: Path, *, dimension: int) -> None:
         self.path = path

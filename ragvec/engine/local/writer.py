@@ -31,8 +31,8 @@ def put(
 ) -> int:
     """Insert or replace, all or nothing, durable on return; returns the number of rows there are now.
 
-    The order is what makes it safe: the rows are fsynced past the committed end of the vector file first, then one SQLite commit
-    makes them count. A crash between leaves bytes that the next batch overwrites.
+    The order is what makes it safe: the rows are fsynced past the committed end of the vector file first, then one
+    SQLite commit makes them count. A crash between leaves bytes that the next batch overwrites.
     """
     little = np.ascontiguousarray(rows, dtype="<f4")
     prepared = list(_prepared(little, keys, metadata))
@@ -87,7 +87,7 @@ def delete_matching(records: Records, matching: Callable[[], Iterable[int]]) -> 
 def _prepared(
     rows: FloatMatrix, keys: Sequence[str], metadata: Sequence[bytes | None]
 ) -> Iterator[tuple[str, int, bytes | None, int]]:
-    raw = memoryview(rows).cast("B")
+    raw = rows.data.cast("B")
     width = rows.shape[1] * 4
     for position, (key, blob) in enumerate(zip(keys, metadata, strict=True)):
         encoded = key.encode()

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.writer import record_checksum
@@ -153,7 +152,9 @@ while True:
 def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path: Path, after: int) -> None:
     engine, _ = fill(tmp_path / "store")
     engine.close()
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "store")], stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path / "store")], stdout=subprocess.PIPE, text=True
+    )
     assert writer.stdout is not None
     for line in writer.stdout:
         if int(line) == after:
@@ -165,7 +166,9 @@ def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path: Path, aft
     with LocalEngine(tmp_path / "store") as engine:
         index = engine.index(engine.catalog.index("bucket", "index"))
         batches = (index.count() - 1) // 7
-        assert batches in {acknowledged + 1, acknowledged + 2}, "a batch after the last acknowledged one may have been committed"
+        assert batches in {acknowledged + 1, acknowledged + 2}, (
+            "a batch after the last acknowledged one may have been committed"
+        )
         assert index.count() == batches * 7 + 1
         for n in range(batches):
             found = index.get([f"{n}-{i}" for i in range(7)], data=True, metadata=True)
@@ -236,7 +239,8 @@ def test_a_read_only_file_system_can_be_read(small_disk: Path) -> None:
         assert reader.index(reader.catalog.index("bucket", "index")).count(parse_filter({"n": 1})) == 1
 
 
-# -- several processes, snapshots ---------------------------------------------------------------------------------------
+# -- several processes, snapshots
+# ---------------------------------------------------------------------------------------
 
 
 def test_what_another_engine_wrote_is_seen_at_once(tmp_path: Path) -> None:
@@ -312,7 +316,8 @@ def test_a_forked_child_uses_the_store_and_leaves_the_parent_be(tmp_path: Path) 
     engine.close()
 
 
-# -- rankings ------------------------------------------------------------------------------------------------------------
+# -- rankings
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_ties_break_by_key_also_at_the_cut(tmp_path: Path) -> None:
@@ -354,7 +359,11 @@ def test_a_kept_ranking_outlives_updates_loses_deletes_and_expires(tmp_path: Pat
 def test_scan_pages_segments_and_filters_hold_every_key_once(tmp_path: Path) -> None:
     engine, index = fill(tmp_path / "store")
     names = sorted(f"k{n}" for n in range(500))
-    index.put(names, np.ones((500, 4), dtype=np.float32), [b'{"even":%s}' % (b"true" if n % 2 else b"false") for n in range(500)])
+    index.put(
+        names,
+        np.ones((500, 4), dtype=np.float32),
+        [b'{"even":%s}' % (b"true" if n % 2 else b"false") for n in range(500)],
+    )
     for where, expected in (({}, names), ({"even": True}, names[1::2])):
         for segments in (1, 2, 16):
             found: list[str] = []
