@@ -244,7 +244,7 @@ class _Sidecar:
                 f"Expected a jsonl file of attributes, got a path where there is none: {path}", source=str(path)
             )
         self.file = path.resolve()
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
             if not line.strip():
                 continue
             try:

@@ -32,7 +32,7 @@ def load_jsonl(path: Path, *, source: str) -> Iterator[Document | Failure]:
         DocumentError: the file is not text.
     """
     text, note = decode(path.read_bytes())
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         place = f"{source}:{number}"
