@@ -1,4 +1,4 @@
-"""Whatever the data and however it is split over tail, runs, merges and processes, posting lists say what the interpreter says."""
+"""However the data is split over tail, runs, merges and processes, posting lists say what the interpreter says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
 from ragvec.engine.local.postings import PostingStore
 from ragvec.errors import InvalidFilter
 from ragvec.filters.bitmap import rows_matching
@@ -190,8 +189,10 @@ junk = st.recursive(
 @example(document={"f": {"$eq": "\ud800"}}, rules=FilterRules(max_bytes=10))
 @example(document={"f": 10**5000}, rules=FilterRules(max_bytes=10))
 def test_a_malformed_document_raises_invalid_filter_and_nothing_else(document: object, rules: FilterRules) -> None:
+    refusal: InvalidFilter | None = None
     try:
         parse_filter(document, rules, non_filterable=("g",))
     except InvalidFilter as error:
-        assert error.path.startswith("filter")
-        assert error.message.startswith("Expected ")
+        refusal = error
+    assert refusal is None or refusal.path.startswith("filter")
+    assert refusal is None or refusal.message.startswith("Expected ")

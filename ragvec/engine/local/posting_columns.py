@@ -9,7 +9,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -56,20 +55,27 @@ class Column:
         self._kept = _kept_bitmaps(rows, first, last)
 
     @classmethod
-    def of(cls, kind: Kind, postings: Mapping[Any, Sequence[int]], *, first: int, last: int) -> Column:
-        """From a dict of value to ascending rows."""
-        ordered: list[tuple[Any, Sequence[int]]]
-        values: Numbers | Texts
-        if kind in ("boolean", "number", "listed_number"):
-            ordered = [(value, postings[value]) for value in sorted(postings)]
-            values = Numbers.of([value for value, _ in ordered])
-        else:
-            ordered = sorted((encoded(value), rows) for value, rows in postings.items())
-            values = Texts.of([value for value, _ in ordered])
-        lists = [rows for _, rows in ordered]
-        offsets = offsets_of(np.fromiter(map(len, lists), np.int64, len(lists)))
-        rows = np.fromiter(chain.from_iterable(lists), np.uint32, int(offsets[-1]))
-        return cls(values, offsets=offsets, rows=rows, first=first, last=last)
+    def of(
+        cls, kind: Kind, values: Sequence[Any], *, codes: npt.NDArray[Any], rows: RowArray, first: int, last: int
+    ) -> Column:
+        """From distinct values in any order, and pairs in row order of a position in `values` and a row.
+
+        A pair that repeats, as from a list that holds a value twice, counts once.
+        """
+        texts = kind in ("string", "giant", "listed_giant")
+        keys = [encoded(value) for value in values] if texts else values
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        ordered: Any = [keys[at] for at in order]
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        ranks = rank[codes]
+        by_value = np.argsort(ranks, kind="stable")
+        ranks, rows = ranks[by_value], rows[by_value]
+        new = np.ones(len(rows), np.bool_)
+        new[1:] = (ranks[1:] != ranks[:-1]) | (rows[1:] != rows[:-1])
+        offsets = offsets_of(np.bincount(ranks[new], minlength=len(order)))
+        sorted_values = Texts.of(ordered) if texts else Numbers.of(ordered)
+        return cls(sorted_values, offsets=offsets, rows=rows[new], first=first, last=last)
 
     @classmethod
     def from_sections(cls, sections: Mapping[str, npt.NDArray[Any]], *, first: int, last: int) -> Column:

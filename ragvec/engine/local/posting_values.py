@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import os
 from collections.abc import Sequence
 from itertools import chain, count, pairwise
 from typing import Any, TypeAlias
@@ -21,6 +22,7 @@ Positions: TypeAlias = "npt.NDArray[np.int64]"
 
 _MERGE_STEP = 65_536
 _INT16 = 0x7FFF
+_MANY = 256
 
 
 class Numbers:
@@ -82,6 +84,7 @@ class Texts(Sequence[bytes]):
     def __init__(self, blob: npt.NDArray[np.uint8], starts: npt.NDArray[Any]) -> None:
         self.blob, self.starts = blob, starts
         self._bytes, self._at = blob.data, starts.data
+        self._made: tuple[bytes, npt.NDArray[np.uint64]] | None = None
 
     @classmethod
     def of(cls, texts: Sequence[bytes]) -> Texts:
@@ -103,14 +106,39 @@ class Texts(Sequence[bytes]):
 
     def find(self, wanted: Sequence[bytes]) -> Positions:
         """The positions of those strings of `wanted` (sorted, distinct) that are here, ascending."""
-        found, low, size = [], 0, len(self)
-        for text in wanted:
-            low = bisect.bisect_left(self, text, low)
-            if low == size:
-                break
-            if self[low] == text:
-                found.append(low)
+        low = [0] * len(wanted)
+        high = [len(self)] * len(wanted)
+        if len(wanted) >= _MANY and len(self):
+            # Keys, which numpy can search for all at once, leave few strings to look at.
+            shared, keys = self._sorted_keys()
+            wanted = [text for text in wanted if text.startswith(shared)]
+            sought = Texts.of(wanted)._keys(len(shared))
+            low = np.searchsorted(keys, sought, side="left").tolist()
+            high = np.searchsorted(keys, sought, side="right").tolist()
+        found = []
+        for text, start, stop in zip(wanted, low, high, strict=True):
+            place = start if stop - start <= 1 else bisect.bisect_left(self, text, start, stop)
+            if place < stop and self[place] == text:
+                found.append(place)
         return np.asarray(found, np.int64)
+
+    def _sorted_keys(self) -> tuple[bytes, npt.NDArray[np.uint64]]:
+        """The prefix that all strings share, and the key of each: made when first wanted, 8 bytes a string."""
+        if self._made is None:
+            shared = os.path.commonprefix([self[0], self[len(self) - 1]])  # noqa: RUF071 - these are no paths
+            self._made = shared, self._keys(len(shared))
+        return self._made
+
+    def _keys(self, skip: int) -> npt.NDArray[np.uint64]:
+        """The eight bytes of every string after the first `skip`, zeros where it ends, as big-endian numbers."""
+        starts = self.starts[:-1].astype(np.int64) + skip
+        lengths = self.starts[1:].astype(np.int64) - starts
+        keys = np.zeros(len(self), np.uint64)
+        if self.blob.size:
+            for at in range(8):
+                byte = self.blob.take(starts + at, mode="clip").astype(np.uint64)
+                keys = (keys << np.uint64(8)) | (byte * (lengths > at))
+        return keys
 
     def prefixed(self, prefix: bytes) -> tuple[int, int]:
         """The range of positions of the strings that begin with `prefix`, which is UTF-8 and so has no byte 0xFF."""

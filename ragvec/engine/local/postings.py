@@ -136,20 +136,18 @@ class PostingStore:
         """Index the rows first, first + 1, …, where `first` is `covered`; each is a JSON object, or None for none.
 
         Raises:
-            Corrupted: a row's metadata is not a JSON object; the rows of its block are not indexed.
+            Corrupted: a row's metadata is not a JSON object; the rows before it are indexed.
         """
         if first != self.covered:
             raise ValueError(f"Expected the rows from {self.covered} on, got {first}")
-        at = 0
-        while at < len(metadata):
-            room = self._tail.first + self._block_rows - self.covered
-            block = metadata[at : at + room]
-            self._tail.add(self.covered, self._decoded(block))
-            self.covered += len(block)
-            at += len(block)
-            if len(block) == room:
-                self._runs += (self._tail.freeze(self.covered),)
-                self._tail = self._new_tail(self.covered)
+        full = self._tail.first + self._block_rows
+        for data in metadata:
+            self._tail.add(self.covered, self._decoded(data))
+            self.covered += 1
+            if self.covered == full:
+                self._runs += (self._tail.freeze(full),)
+                self._tail = self._new_tail(full)
+                full += self._block_rows
         self._merge_in_memory()
 
     def view(self) -> PostingView:
@@ -214,16 +212,12 @@ class PostingStore:
     def _new_tail(self, first: int) -> Tail:
         return Tail(first, non_filterable=self._non_filterable)
 
-    def _decoded(self, block: Sequence[bytes | None]) -> list[dict[str, object]]:
-        documents: list[dict[str, object]] = []
+    def _decoded(self, data: bytes | None) -> dict[str, object]:
         try:
-            for data in block:
-                documents.append({} if data is None else self._decode(data))
-        except msgspec.MsgspecError as error:
-            row = self.covered + len(documents)
-            message = f"Expected a JSON object as the metadata of row {row}, got something else: {error}"
+            return {} if data is None else self._decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            message = f"Expected a JSON object as the metadata of row {self.covered}, got something else: {error}"
             raise Corrupted(message, store=str(self.folder)) from error
-        return documents
 
     def _merge_in_memory(self) -> None:
         start = len(self._runs)
