@@ -27,7 +27,6 @@ from ragvec.kendra.request import FacetRequest, Request, SortKey, conjunction, i
 from ragvec.kendra.results import PassageItem, SearchResults, passage_items, search_results
 from ragvec.kendra.retrieve import find_passages
 from ragvec.kendra.settings import Settings
-from ragvec.pipeline.embed import embedder_from_name
 from ragvec.pipeline.passages import (
     ACL_ALLOW,
     ACL_DENY,
@@ -79,7 +78,12 @@ class QueryIndex:
             raise InvalidRequest(
                 f"The index {self.index.name!r} does not say which embedder filled it: pass `embedder`", path="embedder"
             )
-        embedder = self._given if self._given is not None else embedder_from_name(recorded["name"])
+        if self._given is not None:
+            embedder = self._given
+        else:
+            from ragvec.pipeline.embed import embedder_from_name
+
+            embedder = embedder_from_name(recorded["name"])
         if recorded is not None and embedder.name != recorded["name"]:
             raise EmbedderMismatch(
                 f"The index {self.index.name!r} was filled by the embedder {recorded['name']!r}, got {embedder.name!r}",

@@ -1,0 +1,92 @@
+"""Fields and values between Kendra's form and metadata."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragvec.errors import InvalidRequest
+from ragvec.filters.interpret import matches
+from ragvec.kendra.attributes import BUILT_IN, Field, Schema, epoch_seconds, kendra_value, plain_value
+from ragvec.kendra.filters import compile_filter
+from ragvec.kendra.limits import KENDRA
+
+ALL_TYPES = ("STRING_VALUE", "STRING_LIST_VALUE", "LONG_VALUE", "DATE_VALUE", "DOUBLE", "BOOLEAN")
+
+
+def test_the_fourteen_fields_of_a_fresh_index() -> None:
+    flags = {field.name: (field.displayable, field.facetable, field.searchable, field.sortable) for field in BUILT_IN}
+    assert len(flags) == 14
+    assert [name for name, (displayable, *_) in flags.items() if displayable] == ["_document_title", "_source_uri"]
+    assert [name for name, (*_, sortable) in flags.items() if not sortable] == [
+        "_authors", "_excerpt_page_number", "_source_uri",
+    ]  # fmt: skip
+    strict = Schema.of({"mine": "LONG_VALUE"}, strict=True)
+    assert {name: field for name, field in strict.fields.items() if name != "mine"} == {f.name: f for f in BUILT_IN}
+    assert strict.fields["mine"] == Field(name="mine", type="LONG_VALUE", displayable=True)
+
+
+def test_an_open_schema_counts_everything_sorts_all_but_lists_and_keeps_dates_until_asked() -> None:
+    schema = Schema.of({f"of_{of_type}": of_type for of_type in ALL_TYPES})
+    assert all(field.facetable for field in schema.fields.values())
+    assert {n for n, f in schema.fields.items() if not f.sortable} == {"_authors", "of_STRING_LIST_VALUE"}
+    assert {n for n, f in schema.fields.items() if not f.displayable} == {"_created_at", "_last_updated_at", "of_DATE_VALUE"}
+
+
+def test_an_unknown_recorded_type_is_named() -> None:
+    with pytest.raises(InvalidRequest, match=r"got 'INT' - at `mine`"):
+        Schema.of({"mine": "INT"})
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone.utc), 1_704_164_645),
+        (datetime(2024, 1, 2, 5, 4, 5, tzinfo=timezone(timedelta(hours=2))), 1_704_164_645),
+        (datetime(2024, 1, 2, 3, 4, 5), 1_704_164_645),
+        (date(2024, 1, 2), 1_704_153_600),
+        ("2024-01-02", 1_704_153_600),
+        ("2024-01-02T03:04:05Z", 1_704_164_645),
+        ("2024-01-02T03:04:05.678Z", 1_704_164_645.678),
+        ("2024-01-02T03:04:05.6Z", 1_704_164_645.6),
+        ("2024-01-02T05:04:05+0200", 1_704_164_645),
+        (1_704_164_645.678, 1_704_164_645.678),
+        (-5, -5),
+    ],
+)
+def test_dates_in_every_form_kendra_takes(value: Any, seconds: float) -> None:
+    assert epoch_seconds(value, path="x") == seconds
+
+
+@pytest.mark.parametrize("value", [True, None, [], "soon", float("nan"), float("inf")])
+def test_what_is_no_date_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match="at `x`"):
+        epoch_seconds(value, path="x")
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "STRING_VALUE": st.text(min_size=1, max_size=20),
+    "LONG_VALUE": st.integers(-(2**53), 2**53),
+    "DATE_VALUE": st.integers(-(10**10), 10**10) | st.integers(0, 2 * 10**12).map(lambda ms: ms / 1000),
+    "DOUBLE": st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53),
+    "BOOLEAN": st.booleans(),
+}
+
+
+@given(data=st.data(), of_type=st.sampled_from(sorted(VALUES)))
+def test_a_value_as_kendra_shows_it_finds_its_document_again(data: st.DataObject, of_type: str) -> None:
+    value = data.draw(VALUES[of_type])
+    schema = Schema.of({"mine": of_type})
+    shown = kendra_value(schema.fields["mine"], value)
+    again = {"EqualsTo": {"Key": "mine", "Value": shown}}
+    assert matches(compile_filter(again, schema=schema, limits=KENDRA), {"mine": value})
+
+
+def test_a_date_beyond_the_calendar_stays_a_number() -> None:
+    field = Field(name="d", type="DATE_VALUE")
+    assert plain_value(field, 1.7e12) == 1.7e12
+    assert kendra_value(field, 1.7e12) == {"DateValue": 1.7e12}
