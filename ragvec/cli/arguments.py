@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -88,11 +89,14 @@ def command(
     examples: str = "",
     parents: tuple[argparse.ArgumentParser, ...] = (),
 ) -> argparse.ArgumentParser:
-    """Add a command that calls `run(arguments, output)`; `examples` stand below its options, one a line."""
+    """Add a command that calls `run(arguments, output)`; `examples` stand below its options, one a line.
+
+    Paragraphs of `description` are parted by empty lines.
+    """
     parser = commands.add_parser(
         name,
         help=summary,
-        description=description or summary[:1].upper() + summary[1:] + ".",
+        description=_wrapped(description or summary[:1].upper() + summary[1:] + "."),
         epilog=f"examples:\n{_indented(examples)}" if examples else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=parents,
@@ -118,6 +122,12 @@ def _refuse(name: str) -> float:
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _wrapped(text: str) -> str:
+    """Paragraphs filled to the width of a small terminal; one with an indented line is left as it is."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(part if "\n " in part else textwrap.fill(part, 78) for part in paragraphs)
 
 
 def _indented(text: str) -> str:

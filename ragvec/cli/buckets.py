@@ -86,7 +86,7 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
 def _create(arguments: argparse.Namespace, output: Output) -> int:
     with writable_store(arguments.store) as store:
         bucket = store.create_bucket(arguments.bucket, exist_ok=arguments.exist_ok)
-    output.show({"bucket": bucket.name}, lambda console: console.print(f"Bucket {bucket.name} is there."))
+    output.tell({"bucket": bucket.name}, f"Bucket {bucket.name} is there.")
     return 0
 
 
@@ -113,5 +113,5 @@ def _delete(arguments: argparse.Namespace, output: Output) -> int:
             )
             raise UsageError(f"this deletes {all_of}; repeat with --yes")
         bucket.delete(force=arguments.force)
-    output.show({"deleted": bucket.name}, lambda console: console.print(f"Deleted bucket {bucket.name}."))
+    output.tell({"deleted": bucket.name}, f"Deleted bucket {bucket.name}.")
     return 0

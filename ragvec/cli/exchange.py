@@ -49,9 +49,9 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         run=_export,
         summary="write an index to a file of JSON lines",
         description=(
-            "Write an index to a file: a line that tells its dimension, metric, non-filterable\n"
-            "keys and properties, then one record a line, then a line that counts them.\n"
-            "FILE is compressed when its name ends in .gz; `-` is standard output."
+            "Write an index to a file: a line that tells its dimension, metric, non-filterable keys and properties, "
+            "then one record a line, then a line that counts them. FILE is compressed when its name ends in .gz; `-` "
+            "is standard output."
         ),
         examples="ragvec export work/notes notes.jsonl.gz\nragvec export work/notes - | head -2",
         parents=(common,),
@@ -64,10 +64,9 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         run=_import,
         summary="read an index from such a file",
         description=(
-            "Read an index from a file that `ragvec export` wrote, plain or gzip; `-` is\n"
-            "standard input. The bucket and the index are made; when anything is wrong with\n"
-            "the file, they are not left behind. With --merge the records are added to an\n"
-            "index that holds some already, replacing those with equal keys."
+            "Read an index from a file that `ragvec export` wrote, plain or gzip; `-` is standard input. The "
+            "bucket and the index are made; when anything is wrong with the file, they are not left behind.\n\n"
+            "With --merge the records are added to an index that holds some already, replacing those with equal keys."
         ),
         examples="ragvec import notes.jsonl.gz work/notes\nragvec import more.jsonl work/notes --merge",
         parents=(common,),
@@ -90,11 +89,9 @@ def _export(arguments: argparse.Namespace, output: Output) -> int:
         with _writing(arguments.file) as sink:
             written = _write(index, records, sink)
     if arguments.file != "-":
-        output.show(
+        output.tell(
             {"exported": written, "file": arguments.file},
-            lambda console: console.print(
-                f"Exported {number_text(written, 'record')} of {arguments.index} to {arguments.file}."
-            ),
+            f"Exported {number_text(written, 'record')} of {arguments.index} to {arguments.file}.",
         )
     return 0
 
@@ -134,13 +131,15 @@ def _writing(path: str) -> Iterator[IO[bytes]]:
     final = Path(path)
     part = final.with_name(final.name + ".part")
     try:
-        with contextlib.ExitStack() as stack:
-            stack.push(lambda kind, *_: part.unlink(missing_ok=True) if kind else None)
-            sink: IO[bytes] = stack.enter_context(part.open("wb"))
-            if final.suffix == ".gz":
-                sink = cast("IO[bytes]", stack.enter_context(gzip.GzipFile("", "wb", 6, sink, mtime=0)))
-            yield sink
-        part.replace(final)
+        with contextlib.ExitStack() as undo:
+            undo.callback(part.unlink, missing_ok=True)
+            with part.open("wb") as raw, contextlib.ExitStack() as packing:
+                if final.suffix == ".gz":
+                    packer = gzip.GzipFile("", "wb", 6, raw, mtime=0)
+                    yield cast("IO[bytes]", packing.enter_context(packer))
+                else:
+                    yield raw
+            part.replace(final)
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -162,9 +161,9 @@ def _import(arguments: argparse.Namespace, output: Output) -> int:
                 present = index.property(name)
                 both = isinstance(present, dict) and isinstance(value, dict)
                 index.set_property(name, {**value, **present} if both else value)
-    output.show(
+    output.tell(
         {"imported": stored, "index": str(arguments.index)},
-        lambda console: console.print(f"Imported {number_text(stored, 'record')} into {arguments.index}."),
+        f"Imported {number_text(stored, 'record')} into {arguments.index}.",
     )
     return 0
 
@@ -232,7 +231,8 @@ def _destination(store: Store, arguments: argparse.Namespace, header: dict[str, 
             held = index.count()
             if held and not arguments.merge:
                 raise CommandError(
-                    f"index {target_} holds {number_text(held, 'vector')} already; --merge adds to them, and replaces equal keys"
+                    f"index {target_} holds {number_text(held, 'vector')} already; --merge adds to them, and replaces "
+                    "those with equal keys"
                 )
             _check_same(index, header, name=str(target_))
             fresh = not held

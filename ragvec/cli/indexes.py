@@ -140,7 +140,7 @@ def _create(arguments: argparse.Namespace, output: Output) -> int:
             exist_ok=arguments.exist_ok,
         )
         made = index_summary(index)
-    output.show(made, lambda console: console.print(f"Index {arguments.index} is there."))
+    output.tell(made, f"Index {arguments.index} is there.")
     return 0
 
 
@@ -189,8 +189,8 @@ def _delete(arguments: argparse.Namespace, output: Output) -> int:
                 f"this deletes index {str(arguments.index)!r} with {number_text(vectors, 'vector')}; repeat with --yes"
             )
         index.delete_index()
-    output.show(
+    output.tell(
         {"deleted": str(arguments.index), "vectors": vectors},
-        lambda console: console.print(f"Deleted index {arguments.index} with {number_text(vectors, 'vector')}."),
+        f"Deleted index {arguments.index} with {number_text(vectors, 'vector')}.",
     )
     return 0

@@ -43,6 +43,10 @@ class Output:
         else:
             view(self.console)
 
+    def tell(self, document: object, text: str) -> None:
+        """Print `document` as JSON, or else one line of text, whole however long it is."""
+        self.show(document, lambda console: console.print(text, soft_wrap=True))
+
     def note(self, text: str) -> None:
         """Print a line for people on standard error."""
         print(text, file=sys.stderr, flush=True)  # noqa: T201

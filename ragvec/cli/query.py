@@ -26,12 +26,10 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         run=_run,
         summary="ask an index a question",
         description=(
-            "Find the documents that answer a question, best first, each by its best passage.\n"
-            "An empty text lists all documents that satisfy --where.\n"
-            "\n"
-            'A filter is JSON: {"department": "People"}, or with operators $eq $ne $gt $gte\n'
-            "$lt $lte $in $nin $exists $startsWith $and $or. Several keys are an AND. Dates are\n"
-            'written as "2026-01-31" or with a time, "2026-01-31T09:30:00Z".'
+            "Find the documents that answer a question, best first, each by its best passage. An empty text lists all "
+            "documents that satisfy --where.\n\n"
+            'A filter is JSON: {"department": "People"}, or with operators: $eq $ne $gt $gte $lt $lte $in $nin $exists '
+            "$startsWith $and $or. Several keys are an AND. Dates are written as text in ISO 8601."
         ),
         examples=(
             'ragvec query work/notes "how much leave do I get?"\n'

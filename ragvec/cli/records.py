@@ -120,10 +120,10 @@ def store_lines(index: Index, lines: Iterable[Line], *, source: str, dimension: 
 
 
 def shortest(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """The numbers as float64 of so few decimal digits, at most 9, that rounding them to float32 gives `vectors` bit for bit.
+    """The numbers as float64 of the fewest decimal digits, 6 to 9, that rounded to float32 give `vectors` bit for bit.
 
-    JSON then writes 0.1 and not 0.10000000149011612 (numbers below 1e-14 may take more digits). Same shape; `vectors` must
-    be finite.
+    JSON then writes 0.1 and not 0.10000000149011612 (numbers below 1e-14 may take more digits). Same shape; `vectors`
+    must be finite.
     """
     import numpy as np
 

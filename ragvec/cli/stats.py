@@ -25,8 +25,8 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         run=_run,
         summary="figures of the store or of one index",
         description=(
-            "Show how many vectors there are, how they are searched, and what they take on disk;\n"
-            "for one index also its segments, with the recall measured when each was built."
+            "Show how many vectors there are, how they are searched, and what they take on disk; for one index "
+            "also its segments, with the recall measured when each was built."
         ),
         examples="ragvec stats\nragvec stats work/notes --json",
         parents=(common,),

@@ -83,10 +83,10 @@ def _add_put(actions: Commands[argparse.ArgumentParser], common: argparse.Argume
         run=_put,
         summary="insert or replace vectors from JSON lines",
         description=(
-            "Insert or replace vectors from JSON lines (plain or gzip), one object a line:\n"
-            '  {"key": "a", "data": [0.1, 0.2], "metadata": {"year": 2024}}\n'
-            "`data` may be called `vector`; `metadata` may be left out. They are stored in\n"
-            "batches, each all or nothing."
+            "Insert or replace vectors from JSON lines, plain or gzip, one object a line:\n"
+            '  {"key": "a", "data": [0.1, 0.2], "metadata": {"year": 2024}}\n\n'
+            "`data` may be called `vector`; `metadata` may be left out. They are stored in batches, each all or "
+            "nothing."
         ),
         examples="ragvec vectors put work/images vectors.jsonl\nmake-vectors | ragvec vectors put work/images",
         parents=(common,),
@@ -212,10 +212,7 @@ def _put(arguments: argparse.Namespace, output: Output) -> int:
         stored = store_lines(
             index, output.progress(parsed, label="storing"), source=arguments.file, dimension=dimension
         )
-    output.show(
-        {"stored": stored},
-        lambda console: console.print(f"Stored {number_text(stored, 'vector')} in {arguments.index}."),
-    )
+    output.tell({"stored": stored}, f"Stored {number_text(stored, 'vector')} in {arguments.index}.")
     return 0
 
 
@@ -260,17 +257,14 @@ def _delete(arguments: argparse.Namespace, output: Output) -> int:
             whole = f"{index.count():,} vectors of {arguments.index}"
             raise UsageError(f"this deletes {concerned:,} of {whole}; repeat with --yes")
         deleted = index.delete(arguments.keys) if arguments.keys else index.delete(where=arguments.where)
-    output.show(
-        {"deleted": deleted},
-        lambda console: console.print(f"Deleted {number_text(deleted, 'vector')} of {arguments.index}."),
-    )
+    output.tell({"deleted": deleted}, f"Deleted {number_text(deleted, 'vector')} of {arguments.index}.")
     return 0
 
 
 def _count(arguments: argparse.Namespace, output: Output) -> int:
     with existing_store(arguments.store) as store:
         number = open_index(store, arguments.index).count(arguments.where)
-    output.show({"count": number}, lambda console: console.print(str(number)))
+    output.tell({"count": number}, str(number))
     return 0
 
 
