@@ -86,7 +86,7 @@ class StructureChunker:
     ) -> None:
         if max_tokens < 1 or not 0 <= overlap <= max_tokens // 2:
             raise InvalidRequest(
-                f"Expected max_tokens of at least 1 and an overlap from 0 to half of it, got {max_tokens} and {overlap}",
+                f"Expected max_tokens from 1 and an overlap from 0 to half of it, got {max_tokens} and {overlap}",
                 path="max_tokens" if max_tokens < 1 else "overlap",
             )
         self.tokenizer: Tokenizer = tokenizer or RegexTokenizer()
@@ -110,7 +110,11 @@ class StructureChunker:
     def _sections(self, document: Document) -> Iterator[_Section]:
         path: list[tuple[int, str]] = []
         heading, blocks = "", list[list[_Piece]]()
-        for block in _complete(document):
+        parts = list(_complete(document))
+        levels = [block.level for block in parts if block.kind == "heading"]
+        # A heading that opens the document and has none beside or above it is the title, and leads every path.
+        titled = bool(levels) and parts[0].kind == "heading" and min(levels[1:], default=levels[0] + 1) > levels[0]
+        for block in parts:
             if block.kind == "heading":
                 if blocks:
                     yield _section(heading, blocks)
@@ -119,7 +123,7 @@ class StructureChunker:
                     path.pop()
                 path.append((block.level, heading_label(document.text, block)))
                 labels = [label for _, label in path]
-                heading = " > ".join(labels[1:] if labels[0] == document.title else labels)
+                heading = " > ".join(labels[1:] if titled or labels[0] == document.title else labels)
             blocks.append(self._pieces(document.text, block))
         if blocks:
             yield _section(heading, blocks)
@@ -259,7 +263,8 @@ def _complete(document: Document) -> Iterator[Block]:
     for block in document.blocks or outline(text):
         if not position <= block.begin <= block.end <= len(text):
             raise DocumentError(
-                f"Expected blocks in order within {len(text)} characters, got [{block.begin}, {block.end}) after {position}",
+                f"Expected blocks in order within {len(text)} characters, got [{block.begin}, {block.end}) "
+                f"after {position}",
                 source=document.id,
             )
         yield from _trim(text, position, block.begin, "paragraph")
