@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
 from ragvec.errors import DimensionMismatch, InvalidVector
 from ragvec.types import FloatMatrix, FloatVector, Metric
 
@@ -67,7 +68,7 @@ def _as_array(vectors: Any) -> npt.NDArray[Any] | None:
 
 
 def _from_array(array: npt.NDArray[Any], dimension: int, label: Label) -> FloatMatrix:
-    if array.ndim == 1 and array.dtype == object:
+    if array.ndim in (1, 2) and array.dtype == object:
         return _from_rows(list(array), dimension, label)
     if array.ndim != 2:
         raise InvalidVector(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from ragvec import errors
 from ragvec.api.client import Client
 from ragvec.api.dialects import DIALECTS, NATIVE, OSS, S3, WireError, dialect, wire_error
@@ -89,9 +88,7 @@ def test_what_a_dialect_lacks_are_real_operations_and_parameters() -> None:
     assert NATIVE.absent == frozenset()
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [("native", 23), ("s3", 22), ("oss", 16), ("cos", 16), ("tos", 16)]
-)
+@pytest.mark.parametrize(("name", "count"), [("native", 23), ("s3", 22), ("oss", 16), ("cos", 16), ("tos", 16)])
 def test_number_of_operations(name: str, count: int) -> None:
     assert len(set(OPERATIONS) - DIALECTS[name].absent) == count
 
@@ -164,9 +161,7 @@ def test_measured_distances_of_the_services(
 
 
 @pytest.mark.parametrize("name", ["native", "oss", "cos", "tos"])
-def test_lenient_filters(
-    client_of: Callable[..., Client], index_of: Callable[..., dict[str, str]], name: str
-) -> None:
+def test_lenient_filters(client_of: Callable[..., Client], index_of: Callable[..., dict[str, str]], name: str) -> None:
     client = client_of(name)
     at = index_of(client)
     client.put_vectors(**at, vectors=[{"key": f"{i}", "data": FLAT, "metadata": {"a": i, "b": "x"}} for i in range(3)])

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from ragvec import limits
 from ragvec.api.client import Client
 
@@ -57,7 +56,11 @@ def test_native_top_k_reaches_every_vector(client: Client, index_of: MakeIndex) 
 @pytest.mark.parametrize("dialect", ALL)
 @pytest.mark.parametrize(
     ("method", "parameter", "limit"),
-    [("put_vectors", "vectors", "put_vectors"), ("get_vectors", "keys", "get_keys"), ("delete_vectors", "keys", "delete_keys")],
+    [
+        ("put_vectors", "vectors", "put_vectors"),
+        ("get_vectors", "keys", "get_keys"),
+        ("delete_vectors", "keys", "delete_keys"),
+    ],
 )
 def test_batch_sizes(
     client_of: MakeClient,
@@ -95,17 +98,30 @@ def test_dimension(client_of: MakeClient, index_of: MakeIndex, refusal: Refusal,
     client.put_vectors(**at, vectors=[{"key": "k", "data": {"float32": [1.0] * most}}])
     for wrong in (0, most + 1):
         error = refusal(
-            client.create_index, **{**at, "indexName": "other"}, dataType="float32", dimension=wrong, distanceMetric="cosine"
+            client.create_index,
+            **{**at, "indexName": "other"},
+            dataType="float32",
+            dimension=wrong,
+            distanceMetric="cosine",
         )
-        assert f"at '/dimension' failed to satisfy constraint: Member must be between 1 and {most}, inclusive" in str(error)
+        assert f"at '/dimension' failed to satisfy constraint: Member must be between 1 and {most}, inclusive" in str(
+            error
+        )
 
 
 @pytest.mark.parametrize("dialect", ALL)
-def test_dimension_refusal_says_the_value_got_except_in_s3(client_of: MakeClient, refusal: Refusal, dialect: str) -> None:
+def test_dimension_refusal_says_the_value_got_except_in_s3(
+    client_of: MakeClient, refusal: Refusal, dialect: str
+) -> None:
     client = client_of(dialect)
     bucket = "docs-1" if dialect == "cos" else "docs"
     message = refusal(
-        client.create_index, vectorBucketName=bucket, indexName="abc", dataType="float32", dimension=70_000, distanceMetric="cosine"
+        client.create_index,
+        vectorBucketName=bucket,
+        indexName="abc",
+        dataType="float32",
+        dimension=70_000,
+        distanceMetric="cosine",
     ).response["message"]
 
     assert ("70000" in message) == (dialect != "s3")
@@ -199,7 +215,9 @@ def test_page_sizes(client_of: MakeClient, index_of: MakeIndex, refusal: Refusal
         call(**arguments, maxResults=1)
         call(**arguments, maxResults=most)
         for wrong in (0, most + 1):
-            assert f"Member must be between 1 and {most}, inclusive" in str(refusal(call, **arguments, maxResults=wrong))
+            assert f"Member must be between 1 and {most}, inclusive" in str(
+                refusal(call, **arguments, maxResults=wrong)
+            )
 
 
 def test_default_page_of_vectors_is_500(client: Client, index_of: MakeIndex) -> None:
@@ -231,7 +249,9 @@ def test_number_of_buckets(client_of: MakeClient, refusal: Refusal, dialect: str
 
     error = refusal(client.create_vector_bucket, vectorBucketName="docs-100")
     assert "100" in error.response["message"]
-    assert error.response["Error"]["Code"] == ("TooManyBuckets" if dialect == "oss" else "ServiceQuotaExceededException")
+    assert error.response["Error"]["Code"] == (
+        "TooManyBuckets" if dialect == "oss" else "ServiceQuotaExceededException"
+    )
     assert error.response["ResponseMetadata"]["HTTPStatusCode"] == (400 if dialect == "oss" else 402)
 
 
@@ -246,7 +266,9 @@ def test_number_of_indexes(client_of: MakeClient, refusal: Refusal) -> None:
     assert error.response["Error"]["Code"] == "VectorBucketIndexExceedLimit"
 
 
-def test_filters_of_the_s3_dialect_depend_on_the_mode(client_of: MakeClient, index_of: MakeIndex, refusal: Refusal) -> None:
+def test_filters_of_the_s3_dialect_depend_on_the_mode(
+    client_of: MakeClient, index_of: MakeIndex, refusal: Refusal
+) -> None:
     s3 = client_of("s3")
     at = index_of(s3)
 

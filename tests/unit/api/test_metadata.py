@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-
 from ragvec import limits
 from ragvec.api.metadata import encode_metadata, metadata_size
 from ragvec.errors import InvalidMetadata
@@ -116,7 +115,8 @@ def test_values_that_are_refused(value: Any, words: str, numbers: Limits) -> Non
 
 
 @pytest.mark.parametrize(
-    ("metadata", "words"), [("text", "got str"), ([1], "got list"), ({1: "a"}, "got 1, of type int"), ({None: 1}, "None")]
+    ("metadata", "words"),
+    [("text", "got str"), ([1], "got list"), ({1: "a"}, "got 1, of type int"), ({None: 1}, "None")],
 )
 def test_what_is_no_object_is_refused(metadata: Any, words: str) -> None:
     with pytest.raises(InvalidMetadata, match=words):
@@ -144,7 +144,9 @@ def test_limits_count_non_filterable_keys_only_in_the_whole() -> None:
     text = {"a": "x" * 2035, "text": "y" * 30_000}
 
     assert encoded(text, limits.S3, frozenset({"text"})) == text
-    with pytest.raises(InvalidMetadata, match=r"Filterable metadata must have at most 2048 bytes: got 32060; keys that"):
+    with pytest.raises(
+        InvalidMetadata, match=r"Filterable metadata must have at most 2048 bytes: got 32060; keys that"
+    ):
         encoded(text, limits.S3)
     with pytest.raises(InvalidMetadata, match="Metadata object must have at most 40960 bytes: got 4"):
         encoded({"text": "y" * 40_945}, limits.S3, frozenset({"text"}))
