@@ -18,7 +18,6 @@ from ragvec.kendra.problems import unexpected
 from ragvec.kendra.render import new_query_id, render_query, render_retrieve
 from ragvec.kendra.request import read_query, read_retrieve
 from ragvec.kendra.settings import Settings
-from ragvec.protocols import Embedder
 
 if TYPE_CHECKING:
     from ragvec.store import Store
@@ -40,7 +39,7 @@ class Client:
         self,
         store: Store,
         *,
-        embedder: Embedder | None = None,
+        embedder: Any = None,
         settings: Settings | None = None,
         account: str = ACCOUNT,
         region: str = REGION,

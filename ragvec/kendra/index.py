@@ -9,16 +9,13 @@ found[0].title, found[0].excerpt, found.total, found.facets["department"]
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ragvec.errors import EmbedderMismatch, InvalidFilter, InvalidRequest
 from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.filters.parse import parse_filter
 from ragvec.kendra.access import principals, visible_to
-from ragvec.kendra.attributes import Schema, epoch_seconds
-from ragvec.kendra.filters import leaves
+from ragvec.kendra.attributes import Schema
+from ragvec.kendra.embedders import embedder_for
 from ragvec.kendra.limits import NATIVE
 from ragvec.kendra.problems import unexpected
 from ragvec.kendra.query import Outcome, find_documents
@@ -27,17 +24,8 @@ from ragvec.kendra.request import FacetRequest, Request, SortKey, conjunction, i
 from ragvec.kendra.results import PassageItem, SearchResults, passage_items, search_results
 from ragvec.kendra.retrieve import find_passages
 from ragvec.kendra.settings import Settings
-from ragvec.pipeline.passages import (
-    ACL_ALLOW,
-    ACL_DENY,
-    ATTRIBUTES_PROPERTY,
-    BEGIN,
-    DOCUMENT_ID,
-    EMBEDDER_PROPERTY,
-    END,
-    PASSAGE,
-    PASSAGES,
-)
+from ragvec.kendra.where import attribute_condition
+from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, EMBEDDER_PROPERTY
 from ragvec.protocols import Embedder
 from ragvec.types import FloatVector
 
@@ -46,17 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = ["QueryIndex"]
 
-_PASSAGE_FIELDS = frozenset({DOCUMENT_ID, PASSAGE, PASSAGES, BEGIN, END, ACL_ALLOW, ACL_DENY})
-
 
 class QueryIndex:
     """Search by text in an index that the pipeline filled.
 
-    `embedder` is needed only where the one that filled the index cannot be had by its name. `settings` lift Kendra's
-    limits by default. Nothing is read and no model loaded before the first search.
+    `embedder` is needed only where the one that filled the index cannot be had by its name; it is given as to the
+    pipeline. `settings` lift Kendra's limits by default. Nothing is read and no model loaded before the first search.
     """
 
-    def __init__(self, index: Index, *, embedder: Embedder | None = None, settings: Settings | None = None) -> None:
+    def __init__(self, index: Index, *, embedder: Any = None, settings: Settings | None = None) -> None:
         self.index = index
         self.settings = settings or Settings(limits=NATIVE)
         self._given = embedder
@@ -66,36 +52,8 @@ class QueryIndex:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """The embedder that filled the index.
-
-        Raises:
-            EmbedderMismatch: the one given is another, or does not fit the index's dimension.
-            InvalidRequest: none was given, and the index does not say which one filled it.
-            ModelError, MissingExtra: it cannot be loaded.
-        """
-        recorded = self.index.property(EMBEDDER_PROPERTY)
-        if self._given is None and recorded is None:
-            raise InvalidRequest(
-                f"The index {self.index.name!r} does not say which embedder filled it: pass `embedder`", path="embedder"
-            )
-        if self._given is not None:
-            embedder = self._given
-        else:
-            from ragvec.pipeline.embed import embedder_from_name
-
-            embedder = embedder_from_name(recorded["name"])
-        if recorded is not None and embedder.name != recorded["name"]:
-            raise EmbedderMismatch(
-                f"The index {self.index.name!r} was filled by the embedder {recorded['name']!r}, got {embedder.name!r}",
-                path="embedder",
-            )
-        if embedder.dimension != self.index.dimension:
-            raise EmbedderMismatch(
-                f"The index {self.index.name!r} holds vectors of dimension {self.index.dimension}, the embedder "
-                f"{embedder.name!r} gives {embedder.dimension}",
-                path="embedder",
-            )
-        return embedder
+        """The embedder that filled the index. Raises as `embedder_for`."""
+        return embedder_for(self.index, self._given)
 
     @property
     def schema(self) -> Schema:
@@ -107,9 +65,8 @@ class QueryIndex:
         """How similarities are read: that of the settings, or else the one calibrated for the embedder."""
         if self.settings.scale is not None:
             return self.settings.scale
-        if self._given is not None:
-            return scale_for(self._given.name)
-        return scale_for((self.index.property(EMBEDDER_PROPERTY) or {}).get("name", ""))
+        recorded = self.index.property(EMBEDDER_PROPERTY)
+        return scale_for(recorded["name"] if recorded is not None else getattr(self._given, "name", ""))
 
     def search(
         self,
@@ -125,10 +82,10 @@ class QueryIndex:
     ) -> SearchResults:
         """The documents found for `text`, best first, or without text all documents, in order of id.
 
-        `where` is a filter on attributes as `Index.query` takes it, in which dates may stand as datetime. `facets`
-        names attributes to count, each by its ten most frequent values unless a mapping gives another number (None:
-        all). `sort` names attributes to order by, with "-" before the name descending; ties stay in order of relevance.
-        With `user` or `groups` (also an empty list), only what they may see is found.
+        `where` is a filter on attributes as `Index.query` takes it, in which dates may stand as datetime or ISO 8601
+        text. `facets` names attributes to count, each by its ten most frequent values unless a mapping gives another
+        number (None: all). `sort` names attributes to order by, with "-" before the name descending; ties stay in
+        order of relevance. With `user` or `groups` (also an empty list), only what they may see is found.
 
         Raises:
             InvalidRequest: an unknown attribute, a wrong type, a page below 1; see also `embedder`.
@@ -188,14 +145,14 @@ class QueryIndex:
         groups: Sequence[str] | None,
         schema: Schema,
     ) -> Filter:
-        if where is None:
-            condition: Filter = EVERYTHING
-        elif isinstance(where, Mapping):
-            condition = parse_filter(_dates_as_seconds(where), non_filterable=self.index.non_filterable)
-        else:
-            condition = where
-        if self.index.property(ATTRIBUTES_PROPERTY) is not None:
-            _check_fields(condition, schema)
+        condition: Filter = EVERYTHING
+        if where is not None:
+            condition = attribute_condition(
+                where,
+                schema=schema,
+                non_filterable=self.index.non_filterable,
+                complete=self.index.property(ATTRIBUTES_PROPERTY) is not None,
+            )
         condition = in_language(condition, settings=self.settings)
         if user is None and groups is None:
             return condition
@@ -211,20 +168,3 @@ class QueryIndex:
 def _sorting(sort: str | Sequence[str] | None, schema: Schema) -> tuple[SortKey, ...]:
     names = [sort] if isinstance(sort, str) else sort or ()
     return tuple(SortKey(schema.sortable(name.removeprefix("-"), path="sort"), name.startswith("-")) for name in names)
-
-
-def _check_fields(where: Filter, schema: Schema) -> None:
-    """Refuse names that no document can have: most often they are misspelt."""
-    for leaf in leaves(where):
-        name = getattr(leaf, "field", "")
-        if name not in schema.fields and name not in _PASSAGE_FIELDS:
-            known = ", ".join(schema.fields)
-            raise InvalidFilter(f"The index has no attribute {name!r} - at `where`; it has {known}", path="where")
-
-
-def _dates_as_seconds(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _dates_as_seconds(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_dates_as_seconds(inner) for inner in value]
-    return epoch_seconds(value, path="where") if isinstance(value, date) else value

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from ragvec.kendra.client import Client
 from ragvec.kendra.index import QueryIndex
 from ragvec.store import Index, Store
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kendra_corpus import FERRIES, TYPES, BagOfStems, fill  # noqa: E402
+from kendra_corpus import FERRIES, TYPES, BagOfStems, fill
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-
 from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, BUILT_IN_TYPES, EMBEDDER_PROPERTY, NON_FILTERABLE, passage_key
 from ragvec.store import Index, Store
 from ragvec.text.words import words
@@ -84,8 +83,8 @@ FERRIES: list[dict[str, Any]] = [
     {
         "id": "deck/bicycles.md",
         "title": "Bicycles on Brightwater ferries",
-        "text": "Every morning ferry has racks for 24 bicycles. The noon ferry takes 12 bicycles, since freight fills the rear "
-        "deck. Cyclists board ahead of cars and strap the bicycle to the yellow rail.\n\n"
+        "text": "Every morning ferry has racks for 24 bicycles. The noon ferry takes 12 bicycles, since freight fills "
+        "the rear deck. Cyclists board ahead of cars and strap the bicycle to the yellow rail.\n\n"
         "Tandems and cargo bicycles need a reservation by telephone on the day before.",
         "_source_uri": "https://ferry.example/handbook/bicycles",
         "_category": "deck",

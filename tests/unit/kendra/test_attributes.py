@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ragvec.errors import InvalidRequest
 from ragvec.filters.interpret import matches
 from ragvec.kendra.attributes import BUILT_IN, Field, Schema, epoch_seconds, kendra_value, plain_value
@@ -34,7 +33,11 @@ def test_an_open_schema_counts_everything_sorts_all_but_lists_and_keeps_dates_un
     schema = Schema.of({f"of_{of_type}": of_type for of_type in ALL_TYPES})
     assert all(field.facetable for field in schema.fields.values())
     assert {n for n, f in schema.fields.items() if not f.sortable} == {"_authors", "of_STRING_LIST_VALUE"}
-    assert {n for n, f in schema.fields.items() if not f.displayable} == {"_created_at", "_last_updated_at", "of_DATE_VALUE"}
+    assert {n for n, f in schema.fields.items() if not f.displayable} == {
+        "_created_at",
+        "_last_updated_at",
+        "of_DATE_VALUE",
+    }
 
 
 def test_an_unknown_recorded_type_is_named() -> None:

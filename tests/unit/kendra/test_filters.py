@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kendra_corpus import BagOfStems, fill
-
 from ragvec.errors import InvalidFilter
 from ragvec.kendra import KENDRA, NATIVE, Client, QueryIndex, Scale, Settings
 from ragvec.kendra.attributes import Schema
@@ -31,7 +30,11 @@ def random_documents(count: int) -> list[dict[str, Any]]:
     dice = random.Random(7)
     documents = []
     for n in range(count):
-        document: dict[str, Any] = {"id": f"doc-{n:03d}", "title": f"Title {n}", "text": dice.choice(["ferry bicycle", "rota crew"])}
+        document: dict[str, Any] = {
+            "id": f"doc-{n:03d}",
+            "title": f"Title {n}",
+            "text": dice.choice(["ferry bicycle", "rota crew"]),
+        }
         if dice.random() < 0.8:
             document["s"] = dice.choice(TEXTS)
         if dice.random() < 0.7:
@@ -73,9 +76,9 @@ def satisfies(document: dict[str, Any], condition: dict[str, Any]) -> bool:
 
 def holds(document: dict[str, Any], operator: str, content: Any) -> bool:
     if operator == "AndAllFilters":
-        return all([satisfies(document, child) for child in content])
+        return all(satisfies(document, child) for child in content)
     if operator == "OrAllFilters":
-        return any([satisfies(document, child) for child in content])
+        return any(satisfies(document, child) for child in content)
     if operator == "NotFilter":
         return not satisfies(document, content)
     have = document["id"] if content["Key"] == "_document_id" else document.get(content["Key"])
@@ -97,19 +100,29 @@ def holds(document: dict[str, Any], operator: str, content: Any) -> bool:
 # ---- random filters
 
 texts = st.sampled_from([*TEXTS, "absent"]).map(lambda text: {"StringValue": text})
-lists = st.lists(st.sampled_from([*TEXTS, "absent"]), min_size=1, max_size=3).map(lambda all_: {"StringListValue": all_})
+lists = st.lists(st.sampled_from([*TEXTS, "absent"]), min_size=1, max_size=3).map(
+    lambda all_: {"StringListValue": all_}
+)
 numbers = st.sampled_from([*NUMBERS, 5]).map(lambda number: {"LongValue": number})
 dates = st.sampled_from([*DATES, 5]).map(lambda seconds: {"DateValue": EPOCH + timedelta(seconds=seconds)})
 ordered = st.sampled_from(["EqualsTo", "GreaterThan", "GreaterThanOrEquals", "LessThan", "LessThanOrEquals"])
 
 
-def condition(operators: st.SearchStrategy[str], keys: list[str], values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.builds(lambda op, key, value: {op: {"Key": key, "Value": value}}, operators, st.sampled_from(keys), values)
+def condition(
+    operators: st.SearchStrategy[str], keys: list[str], values: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Any]:
+    return st.builds(
+        lambda op, key, value: {op: {"Key": key, "Value": value}}, operators, st.sampled_from(keys), values
+    )
 
 
 leaf = st.one_of(
     condition(st.just("EqualsTo"), ["s", "é-1", "_category"], texts),
-    condition(st.just("EqualsTo"), ["_document_id"], st.sampled_from(["doc-001", "doc-059", "nope"]).map(lambda i: {"StringValue": i})),
+    condition(
+        st.just("EqualsTo"),
+        ["_document_id"],
+        st.sampled_from(["doc-001", "doc-059", "nope"]).map(lambda i: {"StringValue": i}),
+    ),
     condition(st.sampled_from(["ContainsAll", "ContainsAny", "EqualsTo"]), ["tags"], lists),
     condition(ordered, ["n"], numbers),
     condition(ordered, ["d"], dates),
@@ -198,7 +211,10 @@ def test_the_native_limits_let_them_pass() -> None:
         (at("s", {"StringListValue": ["a"]}, "ContainsAny"), "ContainsAny needs a field of type STRING_LIST_VALUE"),
         (at("s", {"StringValue": "a"}, "GreaterThan"), "GreaterThan needs a field of type LONG_VALUE or DATE_VALUE"),
         (at("s", {}), "Expected exactly one of StringValue, StringListValue, LongValue, DateValue, got nothing"),
-        (at("s", {"StringValue": "a", "LongValue": 1}), "got StringValue, LongValue - at `AttributeFilter.EqualsTo.Value`"),
+        (
+            at("s", {"StringValue": "a", "LongValue": 1}),
+            "got StringValue, LongValue - at `AttributeFilter.EqualsTo.Value`",
+        ),
         (at("s", {"StringValue": ""}), "Expected 1 to 2048 characters, got 0"),
         (at("s", {"StringValue": "x" * 2049}), "Expected 1 to 2048 characters, got 2049"),
         (at("tags", {"StringListValue": ["a"] * 11}), "Expected a list of 1 to 10 texts, got 11"),

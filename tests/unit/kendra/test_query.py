@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kendra_corpus import BagOfStems, fill
-
 from ragvec.errors import InvalidRequest
 from ragvec.kendra import NATIVE, Client, QueryIndex, Scale, Settings
 from ragvec.store import Index, Store
 
 WORDS = ["ferry", "bicycle", "deck", "rota", "fares", "crew", "rail", "pass", "noon", "cargo"]
-TYPES = {"team": "STRING_VALUE", "rank": "LONG_VALUE", "due": "DATE_VALUE", "tags": "STRING_LIST_VALUE", "ok": "BOOLEAN"}
+TYPES = {
+    "team": "STRING_VALUE",
+    "rank": "LONG_VALUE",
+    "due": "DATE_VALUE",
+    "tags": "STRING_LIST_VALUE",
+    "ok": "BOOLEAN",
+}
 TEAMS = ["A", "B", "a", "é"]
 
 
@@ -221,7 +227,12 @@ def test_facets_count_every_document_found(
         ([{}], "Expected an object with DocumentAttributeKey"),
         ("team", "Expected a list of objects"),
         (
-            [{"DocumentAttributeKey": "team", "Facets": [{"DocumentAttributeKey": "ok"}, {"DocumentAttributeKey": "ok"}]}],
+            [
+                {
+                    "DocumentAttributeKey": "team",
+                    "Facets": [{"DocumentAttributeKey": "ok"}, {"DocumentAttributeKey": "ok"}],
+                }
+            ],
             "Expected one nested facet in a facet",
         ),
     ],
@@ -240,7 +251,9 @@ def test_facets_that_are_refused(client: Client, filled: Index, facets: Any, mes
     keys=st.lists(st.tuples(st.sampled_from(["team", "rank", "due"]), st.booleans()), min_size=1, max_size=3),
     text=st.sampled_from([None, "ferry deck"]),
 )
-def test_sorting_orders_all_that_was_found_absent_values_last(filled: Index, keys: list[tuple[str, bool]], text: str | None) -> None:
+def test_sorting_orders_all_that_was_found_absent_values_last(
+    filled: Index, keys: list[tuple[str, bool]], text: str | None
+) -> None:
     index = QueryIndex(filled, embedder=BagOfStems())
     plain = [item.document_id for item in index.search(text, page_size=200)]
 
@@ -256,10 +269,12 @@ def test_sorting_orders_all_that_was_found_absent_values_last(filled: Index, key
 
     ordered = [
         item.document_id
-        for item in index.search(text, sort=[("-" if descending else "") + name for name, descending in keys], page_size=200)
+        for item in index.search(
+            text, sort=[("-" if descending else "") + name for name, descending in keys], page_size=200
+        )
     ]
     assert sorted(ordered) == sorted(plain)
-    assert all(before(one, other) for one, other in zip(ordered, ordered[1:], strict=False))
+    assert all(before(one, other) for one, other in pairwise(ordered))
 
 
 def test_the_first_page_of_a_sort_holds_the_first_of_all(client: Client, filled: Index) -> None:
@@ -276,7 +291,10 @@ def test_the_first_page_of_a_sort_holds_the_first_of_all(client: Client, filled:
     [
         ({"SortingConfiguration": {"DocumentAttributeKey": "tags", "SortOrder": "ASC"}}, "'tags' is not sortable"),
         ({"SortingConfiguration": {"DocumentAttributeKey": "x", "SortOrder": "ASC"}}, "has no field 'x'"),
-        ({"SortingConfiguration": {"DocumentAttributeKey": "rank", "SortOrder": "UP"}}, "Expected ASC or DESC, got 'UP'"),
+        (
+            {"SortingConfiguration": {"DocumentAttributeKey": "rank", "SortOrder": "UP"}},
+            "Expected ASC or DESC, got 'UP'",
+        ),
         ({"SortingConfiguration": {"DocumentAttributeKey": "rank"}}, "Expected ASC or DESC, got None"),
         ({"SortingConfigurations": []}, "Expected 1 to 3 fields, got 0"),
         ({"SortingConfigurations": [{"DocumentAttributeKey": "rank", "SortOrder": "ASC"}] * 4}, "got 4"),
@@ -307,14 +325,23 @@ def test_sorting_that_is_refused(client: Client, filled: Index, members: dict[st
         ({"QueryText": 7}, "Expected text, got 7"),
         ({"QueryText": "a", "Query": "b"}, "Unknown member 'Query' of Query; known are AttributeFilter"),
         ({"QueryText": "a", "QueryResultTypeFilter": "ANSWER"}, "QueryResultTypeFilter ANSWER is not supported"),
-        ({"QueryText": "a", "QueryResultTypeFilter": "FOO"}, "Expected one of DOCUMENT, QUESTION_ANSWER, ANSWER, got 'FOO'"),
-        ({"QueryText": "a", "CollapseConfiguration": {"DocumentAttributeKey": "team"}}, "CollapseConfiguration is not supp"),
+        (
+            {"QueryText": "a", "QueryResultTypeFilter": "FOO"},
+            "Expected one of DOCUMENT, QUESTION_ANSWER, ANSWER, got 'FOO'",
+        ),
+        (
+            {"QueryText": "a", "CollapseConfiguration": {"DocumentAttributeKey": "team"}},
+            "CollapseConfiguration is not supp",
+        ),
         (
             {"QueryText": "a", "SpellCorrectionConfiguration": {"IncludeQuerySpellCheckSuggestions": True}},
             "SpellCorrectionConfiguration is not supported",
         ),
         (
-            {"QueryText": "a", "DocumentRelevanceOverrideConfigurations": [{"Name": "rank", "Relevance": {"Importance": 2}}]},
+            {
+                "QueryText": "a",
+                "DocumentRelevanceOverrideConfigurations": [{"Name": "rank", "Relevance": {"Importance": 2}}],
+            },
             "DocumentRelevanceOverrideConfigurations is not supported",
         ),
         ({"QueryText": "a", "VisitorId": "-"}, "at `VisitorId`"),

@@ -7,11 +7,24 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from ragvec.text.highlight import CUT, best_window, excerpt, highlights
 from ragvec.text.words import STOP_WORDS, query_terms, stem, words
 
-VOCABULARY = ["ferry", "ferries", "bicycle", "Bicycles", "the", "of", "naïve", "café", "straße", "𝒳-ray", "👩‍🚀", "Zürich's", "3.5"]
+VOCABULARY = [
+    "ferry",
+    "ferries",
+    "bicycle",
+    "Bicycles",
+    "the",
+    "of",
+    "naïve",
+    "café",
+    "straße",
+    "𝒳-ray",
+    "👩‍🚀",
+    "Zürich's",
+    "3.5",
+]
 SEPARATORS = [" ", "  ", "\n", ". ", ", ", "! ", "\n\n", " — "]
 TEXTS = st.lists(st.tuples(st.sampled_from(VOCABULARY), st.sampled_from(SEPARATORS)), max_size=120).map(
     lambda parts: "".join(word + gap for word, gap in parts)
@@ -24,7 +37,7 @@ def marked(text: str, query: str) -> list[str]:
 
 
 def test_whole_words_are_marked_in_every_form_and_stop_words_are_not() -> None:
-    text = "Every morning ferry has racks for 24 bicycles. The noon ferry takes 12 bicycles; strap the bicycle to the rail."
+    text = "Every morning ferry has racks for 24 bicycles. The noon ferry takes 12 bicycles; strap the bicycle down."
     assert marked(text, "how many bicycles fit on the morning ferry") == [
         "morning", "ferry", "bicycles", "ferry", "bicycles", "bicycle",
     ]  # fmt: skip
@@ -121,4 +134,3 @@ def test_no_window_covers_more_terms(text: str, query: str, chars: int) -> None:
     )
     assert covered(window.begin, window.end) == best
     assert window.end - window.begin <= chars
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ragvec.text.words import STOP_WORDS, query_terms, stem, words
 
 
