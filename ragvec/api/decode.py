@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,13 +22,9 @@ R = TypeVar("R", bound=Request)
 _STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
 
 
-def parameters(kind: type[Request], *, operation: str, dialect: Dialect) -> dict[str, bool]:
+def parameters(kind: type[Request], *, operation: str, dialect: Dialect) -> Mapping[str, bool]:
     """The parameters of an operation in a dialect, each with whether it is required."""
-    return {
-        field.encode_name: field.required
-        for field in msgspec.structs.fields(kind)
-        if f"{operation}.{field.encode_name}" not in dialect.absent
-    }
+    return _parameters(kind, operation, dialect.absent)
 
 
 def decode_request(kind: type[R], arguments: Mapping[str, Any], *, operation: str, dialect: Dialect) -> R:
@@ -54,6 +51,15 @@ def decode_request(kind: type[R], arguments: Mapping[str, Any], *, operation: st
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         raise _translated(str(error), dialect) from error
+
+
+@lru_cache(maxsize=256)
+def _parameters(kind: type[Request], operation: str, absent: frozenset[str]) -> Mapping[str, bool]:
+    return {
+        field.encode_name: field.required
+        for field in msgspec.structs.fields(kind)
+        if f"{operation}.{field.encode_name}" not in absent
+    }
 
 
 def _listed(known: Mapping[str, bool]) -> str:

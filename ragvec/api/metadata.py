@@ -109,6 +109,9 @@ def _value(value: Any, key: str, fault: Fault) -> Any:
 
 
 def _list(values: list[Any] | tuple[Any, ...], key: str, fault: Fault) -> list[Any]:
+    kinds = set(map(type, values))
+    if kinds == {str} or (kinds and kinds <= {int, float} and all(_INT64[0] <= value <= _INT64[1] for value in values)):
+        return list(values)
     if not values:
         raise fault("Empty arrays are not allowed in metadata", f"`{key}` is one")
     plain = [_scalar(value, f"{key}[{i}]", fault, _ELEMENTS) for i, value in enumerate(values)]

@@ -21,6 +21,8 @@ from ragvec.types import FloatVector, Record
 
 __all__ = ["count_vectors", "delete_vectors", "get_vectors", "list_vectors", "put_vectors", "query_vectors"]
 
+_FLOAT_MAX = float(np.finfo(np.float32).max)
+
 
 def put_vectors(session: Session, request: PutVectors) -> Empty:
     """Insert or replace vectors, all or none. Raises BucketNotFound, IndexNotFound, InvalidRequest."""
@@ -160,7 +162,7 @@ def _hits(session: Session, spec: IndexSpec, page: SearchPage, *, distance: bool
         return [_vector(record) for record in records]
     distances = page.hits.distances
     if session.dialect.squared_euclidean and spec.metric == "euclidean":
-        distances = np.square(distances, dtype=np.float64).astype(np.float32)
+        distances = np.minimum(np.square(distances, dtype=np.float64), _FLOAT_MAX).astype(np.float32)
     return [_vector(record, value) for record, value in zip(records, distances.tolist(), strict=True)]
 
 

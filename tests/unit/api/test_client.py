@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 import ragvec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ragvec.api.client import Client, connect
 from ragvec.api.exceptions import ClientError
 from ragvec.errors import BucketNotFound, DimensionMismatch, InvalidRequest, NotAStore, RagvecError
@@ -193,6 +195,32 @@ def test_vectors_may_be_arrays(client: Client, index_of: MakeIndex) -> None:
     for each in data:
         answer = client.query_vectors(**at, topK=np.int64(9), queryVector={"float32": each}, returnDistance=True)
         assert [hit["distance"] for hit in answer["vectors"]] == [0.0] * 4
+
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+NUMBERS = st.one_of(st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False, allow_infinity=False))
+VALUES = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    NUMBERS,
+    st.booleans(),
+    st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4),
+    st.lists(NUMBERS, min_size=1, max_size=4),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(KEYS, st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES), min_size=1))
+def test_what_is_put_comes_back(client: Client, index_of: MakeIndex, records: dict[str, dict[str, Any]]) -> None:
+    at = {"vectorBucketName": "docs", "indexName": "pages"}
+    if not client.list_vector_buckets()["vectorBuckets"]:
+        index_of(client)
+    client.put_vectors(**at, vectors=[{"key": key, "data": FLAT, "metadata": value} for key, value in records.items()])
+
+    found = client.get_vectors(**at, keys=list(records), returnMetadata=True)["vectors"]
+    assert {vector["key"]: vector["metadata"] for vector in found} == records
+    assert [repr(vector["metadata"]) for vector in found] == [repr(value) for value in records.values()]
+    listed = client.list_vectors(**at, maxResults=1000)["vectors"]
+    assert [vector["key"] for vector in listed] == sorted((vector["key"] for vector in listed), key=str.encode)
 
 
 # -- arguments ---------------------------------------------------------------------------------------------------------

@@ -160,6 +160,30 @@ def test_measured_distances_of_the_services(
         assert [(hit["key"], hit["distance"]) for hit in answer["vectors"]] == expected
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@pytest.mark.parametrize("name", DIALECTS)
+def test_distances_are_finite_for_every_vector_that_can_be_stored(
+    client_of: Callable[..., Client], index_of: Callable[..., dict[str, str]], name: str
+) -> None:
+    client = client_of(name)
+    largest = 3.4028234663852886e38
+    vectors = {"large": [largest, largest], "small": [1e-45, 0.0], "negative": [-largest, -largest], "one": [1.0, 1.0]}
+    at = index_of(client, metric="euclidean")
+    cosine = {**at, "indexName": at["indexName"] + "2"}
+    client.create_index(**cosine, dataType="float32", dimension=2, distanceMetric="cosine")
+    for index in (at, cosine):
+        client.put_vectors(**index, vectors=[{"key": key, "data": {"float32": v}} for key, v in vectors.items()])
+        for vector in vectors.values():
+            answer = client.query_vectors(**index, topK=4, queryVector={"float32": vector}, returnDistance=True)
+            distances = [hit["distance"] for hit in answer["vectors"]]
+            assert all(0 <= distance <= largest for distance in distances)
+            assert distances == sorted(distances)
+            assert distances[0] == 0.0
+    answer = client.query_vectors(**cosine, topK=4, queryVector={"float32": [1e-45, 0.0]}, returnDistance=True)
+    found = {hit["key"]: hit["distance"] for hit in answer["vectors"]}
+    assert found == pytest.approx({"small": 0, "large": 1 - 0.5**0.5, "one": 1 - 0.5**0.5, "negative": 1 + 0.5**0.5})
+
+
 @pytest.mark.parametrize("name", ["native", "oss", "cos", "tos"])
 def test_lenient_filters(client_of: Callable[..., Client], index_of: Callable[..., dict[str, str]], name: str) -> None:
     client = client_of(name)

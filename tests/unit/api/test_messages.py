@@ -376,7 +376,8 @@ def test_several_constraint_failures_come_joined(store: Client, refusal: Callabl
     assert error.response["Error"]["Message"] == (
         "2 validation errors detected. "
         "Value at '/dimension' failed to satisfy constraint: Member must be between 1 and 4096, inclusive; "
-        "Value at '/distanceMetric' failed to satisfy constraint: Member must satisfy enum value set: [euclidean, cosine]"
+        "Value at '/distanceMetric' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [euclidean, cosine]"
     )
     assert [field["path"] for field in error.response["fieldList"]] == ["/dimension", "/distanceMetric"]
 
