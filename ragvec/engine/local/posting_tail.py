@@ -52,7 +52,7 @@ class _Postings:
             return np.empty(0, np.uint32)
         codes, rows = self.pairs()
         if len(found) == 1:
-            return rows[codes == found[0]]
+            return np.compress(codes == found[0], rows)
         wanted = np.zeros(len(self.code_of), np.bool_)
         wanted[found] = True
         return rows[wanted[codes]]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import bisect
 import logging
 import multiprocessing
 import os
@@ -15,13 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pyroaring import BitMap
-from ragvec.engine.local import posting_values
-from ragvec.engine.local.posting_values import Numbers, Texts
 from ragvec.engine.local.postings import PostingStore, PostingView
-from ragvec.engine.local.row_bitmaps import bitmap_of
 from ragvec.errors import Corrupted
 from ragvec.filters.bitmap import rows_matching
 from ragvec.filters.interpret import matches
@@ -315,6 +309,29 @@ def test_a_refresh_never_loses_rows(tmp_path: Path) -> None:
     assert agrees(ahead.view(), 5 * BLOCK + 3)
 
 
+def test_runs_that_end_within_the_tail_are_not_taken_over(tmp_path: Path) -> None:
+    behind, other = open_store(tmp_path), PostingStore(tmp_path, non_filterable=(), block_rows=BLOCK // 2)
+    fill(behind, 2 * BLOCK - 2)
+    fill(other, 3 * BLOCK // 2)
+    other.seal()
+    behind.refresh()
+    assert agrees(behind.view(), 2 * BLOCK - 2)
+    fill(behind, 2 * BLOCK)
+    behind.seal()
+    assert agrees(open_store(tmp_path).view(), 2 * BLOCK)
+
+
+def test_a_small_run_before_a_large_one_is_merged_into_it(tmp_path: Path) -> None:
+    small = PostingStore(tmp_path, non_filterable=(), block_rows=3)
+    fill(small, 3)
+    small.seal()
+    store = open_store(tmp_path)
+    fill(store, 3 + 4 * BLOCK)
+    store.seal()
+    assert [(run.first, run.last) for run in store.runs] == [(0, 3 + 4 * BLOCK)]
+    assert agrees(store.view(), 3 + 4 * BLOCK)
+
+
 def test_a_view_outlives_the_files_it_reads(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     fill(store, 3 * BLOCK)
@@ -334,10 +351,7 @@ def test_temporary_files_of_the_dead_are_removed_and_those_of_the_living_are_not
     store = open_store(tmp_path)
     fill(store, BLOCK)
     store.seal()
-    assert names(tmp_path) == [new.name, "000000000000-000000000008.post"] or names(tmp_path) == [
-        "000000000000-000000000008.post",
-        new.name,
-    ]
+    assert set(names(tmp_path)) == {new.name, "000000000000-000000000008.post"}
 
 
 def test_what_cannot_be_written_stays_in_memory_and_is_written_later(
@@ -472,60 +486,6 @@ def test_stores_opened_while_another_merges_find_every_row(tmp_path: Path) -> No
         done.set()
         thread.join()
     assert short == []
-
-
-@pytest.mark.parametrize("first", [0, 5, 65_536, 70_000, 2**32 - 200_000])
-@pytest.mark.parametrize("share", [0.0, 0.0005, 0.01, 0.3, 1.0])
-def test_bitmaps_of_rows(first: int, share: float) -> None:
-    last = first + 200_000
-    rows = first + np.flatnonzero(np.random.default_rng(0).random(last - first) < share)
-    shuffled = np.random.default_rng(1).permutation(np.concatenate([rows, rows[:50]])).astype(np.uint32)
-    assert bitmap_of(shuffled, first=first, last=last) == BitMap(rows.tolist())
-
-
-exact = st.one_of(
-    st.integers(-5, 5),
-    st.integers(2**53 - 2, 2**53 + 6),
-    st.integers(2**64 - 2100, 2**64),
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from([10**25, -(10**25), 10**400, -(10**400), float("inf"), -float("inf")]),
-)
-
-
-@given(st.sets(exact.filter(lambda value: abs(value) < 10**26)), st.lists(exact))
-def test_numbers_are_exact(values: set[int | float], probes: list[int | float]) -> None:
-    ordered = sorted(value for value in values if posting_values.is_plain_number(value))
-    numbers = Numbers.of(ordered)
-    for probe in [*probes, *ordered]:
-        assert numbers.cut(probe, right=False) == bisect.bisect_left(ordered, probe)
-        assert numbers.cut(probe, right=True) == bisect.bisect_right(ordered, probe)
-    wanted = sorted({probe for probe in [*probes, *ordered[::2]] if posting_values.is_plain_number(probe)})
-    assert numbers.find(Numbers.of(wanted)).tolist() == [ordered.index(probe) for probe in wanted if probe in values]
-
-
-@pytest.mark.parametrize("prefix", ["", "doc-", "é"])
-@pytest.mark.parametrize("alphabet", ["01", "\x00a", "ab\U0001d11e"])
-def test_many_texts_are_found_at_once(prefix: str, alphabet: str) -> None:
-    choose = random.Random(0)
-    pool = sorted(
-        {f"{prefix}{''.join(choose.choices(alphabet, k=choose.randrange(14)))}".encode() for _ in range(3000)}
-    )
-    held = sorted(choose.sample(pool, len(pool) // 2))
-    texts = Texts.of(held)
-    wanted = sorted({*pool, b"", b"other", b"\xf4"})
-    assert len(wanted) > 256
-    assert texts.find(wanted).tolist() == [at for at, text in enumerate(held) if text in set(wanted)]
-    assert [texts[int(at)] for at in texts.find(wanted[:50])] == [text for text in wanted[:50] if text in set(held)]
-
-
-def test_merged_texts_are_the_sorted_union(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting_values, "_MERGE_STEP", 5)
-    choose = random.Random(0)
-    parts = [sorted({b"%d" % choose.randrange(90) for _ in range(size)}) for size in (40, 1, 60, 7)]
-    merged, positions = posting_values.merge_values([Texts.of(part) for part in parts])
-    assert isinstance(merged, Texts)
-    assert list(merged) == sorted({text for part in parts for text in part})
-    assert [[merged[int(at)] for at in place] for place in positions] == parts
 
 
 def test_a_run_file_is_as_its_description_says(tmp_path: Path) -> None:
