@@ -25,8 +25,7 @@ _SLICE = 50_000
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """A passage: `text` is exactly `document.text[begin:end]`, `heading` a path such as "Travel > Per diem", `page`
-    from 1.
+    """A passage: `text` is exactly `document.text[begin:end]`, `heading` a path ("Travel > Per diem"), `page` from 1.
     """
 
     text: str
@@ -38,7 +37,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class Chunker(Protocol):
-    """Splits a document into chunks. `name` identifies method and settings: when it changes, documents are split again.
+    """Splits a document into chunks. `name` identifies method and settings: documents are split again when it changes.
     """
 
     name: str
@@ -141,8 +140,7 @@ class StructureChunker:
         return pieces
 
     def _windows(self, text: str, begin: int, end: int, starts: list[int], kind: BlockKind) -> Iterator[_Piece]:
-        """The sentence [begin, end) whole if it fits, else cut between tokens, at white space where there is some near.
-        """
+        """The sentence [begin, end) whole if it fits, else cut between tokens, near white space where there is some."""
         first, last = bisect.bisect_left(starts, begin), bisect.bisect_left(starts, end)
         stop = _trimmed(text, begin, end)
         if last - first <= self.max_tokens and stop - begin <= self.max_characters:
@@ -256,9 +254,7 @@ def _section(heading: str, blocks: list[list[_Piece]]) -> _Section:
 
 
 def _complete(document: Document) -> Iterator[Block]:
-    """The document's blocks without surrounding white space, and a paragraph for any text between them that belongs to
-    none.
-    """
+    """The document's blocks without white space around them, and a paragraph for any text that belongs to none."""
     text, position = document.text, 0
     for block in document.blocks or outline(text):
         if not position <= block.begin <= block.end <= len(text):
@@ -288,9 +284,7 @@ def _trimmed(text: str, begin: int, end: int) -> int:
 
 
 def _slices(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """[begin, end) in parts of bounded length, cut at white space where there is some, without white space at their
-    ends.
-    """
+    """[begin, end) in parts of bounded length without white space at their ends, cut at white space if possible."""
     while end - begin > _SLICE:
         cut = begin + _SLICE
         cut = next((at for at in range(cut, cut - 1000, -1) if text[at - 1].isspace()), cut)

@@ -45,9 +45,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
     def page_at(self, offset: int) -> int | None:
-        """The number, from 1, of the page on which the character at `offset` stands; None when the document has no
-        pages.
-        """
+        """The number, from 1, of the page on which the character at `offset` stands; None without pages."""
         return max(1, bisect.bisect_right(self.pages, offset)) if self.pages else None
 
 

@@ -124,7 +124,8 @@ def embed_texts(
         found = np.asarray(embedder.embed_documents(batch), dtype=np.float32)
         if found.shape != (len(batch), embedder.dimension):
             raise ModelError(
-                f"Expected vectors of shape {(len(batch), embedder.dimension)} from {embedder.name!r}, got {found.shape}"
+                f"Expected vectors of shape ({len(batch)}, {embedder.dimension}) from {embedder.name!r}, "
+                f"got {found.shape}"
             )
         for text, vector in zip(batch, found, strict=True):
             vectors[rows[text]] = vector

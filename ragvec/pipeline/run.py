@@ -20,7 +20,6 @@ from ragvec.pipeline.load import AttributeSource, Source, expected_documents, lo
 from ragvec.pipeline.manifest import Manifest
 from ragvec.pipeline.passages import (
     ATTRIBUTES_PROPERTY,
-    DOCUMENT_TITLE,
     EMBEDDER_PROPERTY,
     NON_FILTERABLE,
     AttributeType,

@@ -132,8 +132,8 @@ def _load(model: str, *, revision: str | None, device: str | None, local_files_o
             )
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise ModelError(
-                f"Expected a sentence-transformers model, got {model!r}, which cannot be loaded: {error}. Give a folder "
-                "that holds one, or a name on the Hub that this machine can reach"
+                f"Expected a sentence-transformers model, got {model!r}, which cannot be loaded: {error}. Give a "
+                "folder that holds one, or a name on the Hub that this machine can reach"
             ) from error
 
 

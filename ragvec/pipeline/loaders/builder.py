@@ -17,9 +17,7 @@ _CLOSE: frozenset[tuple[str, str]] = frozenset({("item", "item"), ("row", "row")
 
 
 class Extract(msgspec.Struct, frozen=True, kw_only=True):
-    """What a loader got out of a file. `title` is what the file itself says, `attributes` what it says of itself
-    besides.
-    """
+    """What a loader got out of a file: `title` and `attributes` are what the file says of itself."""
 
     text: str
     title: str = ""
@@ -30,9 +28,7 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextBuilder:
-    """Text in blocks: items of one list and rows of one table stand on lines of their own, a blank line parts
-    everything else.
-    """
+    """Text in blocks: items of a list and rows of a table stand on lines of their own, blank lines part all else."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []

@@ -1,5 +1,4 @@
-"""PDF files: the text of each page, with headings, paragraphs, items and table rows found from the places and sizes of
-lines.
+"""PDF files: the text of each page, its structure found from the places and sizes of its lines.
 
 A PDF says where glyphs stand, not what they are. Lines are taken in the order in which the file draws them; the largest
 letters make headings, closeness makes paragraphs, and pieces side by side make the rows of tables. Lines that stand at
@@ -34,9 +33,7 @@ _MARKER = re.compile(rf"(?:[{_BULLET}]|\d{{1,3}}[.)])$")
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
-    """A line, or one cell's part of it: where it begins from the left, its base line's height, its letter size, all in
-    points.
-    """
+    """A line, or a cell's part of it: where it begins, the height of its base line, its letter size; in points."""
 
     text: str
     left: float
@@ -209,9 +206,7 @@ def _rows(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
 
 
 def _add_table(rows: list[list[_Piece]], builder: TextBuilder) -> None:
-    """Rows of cells. The first row names the columns when no row has more cells; a row with fewer has its cells under
-    the nearest.
-    """
+    """The first row names the columns if no row has more cells; those of a row with fewer go to the nearest column."""
     if not rows:
         return
     lefts = [cell.lines[0].left for cell in rows[0]]

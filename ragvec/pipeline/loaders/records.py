@@ -1,6 +1,4 @@
-"""Documents that come as records: lines of jsonl (BEIR's corpora among them), mappings, LangChain documents, DataFrame
-rows.
-"""
+"""Documents that come as records: lines of jsonl (BEIR's too), mappings, LangChain documents, rows of a DataFrame."""
 
 from __future__ import annotations
 
@@ -81,8 +79,7 @@ def is_langchain(item: object) -> bool:
 
 
 def from_langchain(item: Any) -> Document:
-    """A LangChain document. Its id is its own, else one in its metadata, else its source and place, else the hash of
-    its text.
+    """A LangChain document. Its id is its own, or in its metadata, or its source and place, or the hash of its text.
 
     Raises:
         DocumentError: an attribute is not allowed.
