@@ -4,7 +4,6 @@ import logging
 import multiprocessing
 import os
 import random
-import struct
 import subprocess
 import sys
 import threading
@@ -12,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
-from pyroaring import BitMap
 from ragvec.engine.local.postings import PostingStore, PostingView
 from ragvec.errors import Corrupted
 from ragvec.filters.bitmap import rows_matching
@@ -486,29 +483,3 @@ def test_stores_opened_while_another_merges_find_every_row(tmp_path: Path) -> No
         done.set()
         thread.join()
     assert short == []
-
-
-def test_a_run_file_is_as_its_description_says(tmp_path: Path) -> None:
-    store = open_store(tmp_path)
-    store.extend(0, [b'{"a":[2,1],"b":"\xc3\xa9"}', b'{"a":9007199254740993}', *[None] * (BLOCK - 2)])
-    store.seal()
-    data = (tmp_path / "000000000000-000000000008.post").read_bytes()
-    assert data[:16] == b"ragvpost" + struct.pack("<II", 1, 0)
-    offset, length, _, magic = struct.unpack("<QII8s", data[-24:])
-    assert magic == b"ragvpost"
-    header = msgspec.msgpack.decode(data[offset : offset + length])
-    assert (header["first"], header["last"], header["non_filterable"]) == (0, BLOCK, [])
-
-    def section(described: list[Any]) -> list[Any]:
-        dtype, start, size, _ = described
-        assert start % 8 == 0
-        return np.frombuffer(data[start : start + size], dtype).tolist()
-
-    exists, columns = header["fields"]["a"]
-    assert list(BitMap.deserialize(bytes(section(exists)))) == [0, 1]
-    assert {kind: {name: section(at) for name, at in parts.items()} for kind, parts in columns.items()} == {
-        "listed_number": {"doubles": [1.0, 2.0], "offsets": [0, 1, 2], "rows": [0, 0]},
-        "number": {"doubles": [2.0**53], "residuals": [1], "offsets": [0, 1], "rows": [1]},
-    }
-    blob = header["fields"]["b"][1]["string"]
-    assert (section(blob["blob"]), section(blob["starts"])) == ([0xC3, 0xA9], [0, 2])
