@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,10 +21,13 @@ from ragvec.engine.local.records import Records
 from ragvec.engine.local.segments import Segment, SegmentSet
 from ragvec.engine.local.vectors import VectorFile
 from ragvec.engine.protocol import IndexSpec
+from ragvec.errors import Corrupted
 from ragvec.filters.bitmap import rows_matching
 from ragvec.filters.nodes import EVERYTHING, Filter
 
 __all__ = ["Generation", "Snapshot"]
+
+_log = logging.getLogger("ragvec.store")
 
 _POSTING_CHUNK = 1 << 16
 _CACHED_FILTERS = 64
@@ -65,7 +69,7 @@ class Snapshot:
         live.add_range(0, self.rows)
         live -= self.dead
         if where != EVERYTHING:
-            live &= rows_matching(where, self.generation.postings_view(self.rows))
+            live &= self.generation.rows_matching(where, rows=self.rows)
         with self._lock:
             self._matches[cache_key] = live
             while len(self._matches) > _CACHED_FILTERS:
@@ -121,6 +125,17 @@ class Generation:
                 known, sequence=changes.state.sequence, rows=changes.state.rows, died=changes.died
             )
             return self._snapshot
+
+    def rows_matching(self, where: Filter, *, rows: int) -> BitMap:
+        """The rows that satisfy the filter, dead ones included; complete for the first `rows`."""
+        try:
+            return rows_matching(where, self.postings_view(rows))
+        except Corrupted as damage:
+            # Posting lists are derived: what fails its checksum is made again from the records.
+            _log.warning("Posting lists are rebuilt: %s", damage)
+            with self._postings_lock:
+                self._postings.recover()
+            return rows_matching(where, self.postings_view(rows))
 
     def postings_view(self, rows: int) -> PostingView:
         """Posting lists that cover at least the first `rows` rows."""

@@ -380,3 +380,25 @@ def test_scan_pages_segments_and_filters_hold_every_key_once(tmp_path: Path) -> 
     assert len(page.records) == 3, "two records of 18 bytes stay under 50, the third passes it and ends the page"
     assert page.next_after == page.records[-1].key
     engine.close()
+
+
+def test_damaged_posting_lists_are_rebuilt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine, index = fill(tmp_path / "store")
+    count = 40_000
+    index.put(
+        [f"k{n}" for n in range(count)], np.ones((count, 4), dtype=np.float32), [b'{"n":%d}' % n for n in range(count)]
+    )
+    assert index.count(parse_filter({"n": {"$lt": 100}})) == 100
+    engine.close()
+    runs = sorted((tmp_path / "store").rglob("*.post"))
+    assert runs
+    for run in runs:
+        content = bytearray(run.read_bytes())
+        third = len(content) // 3
+        content[third : third + 64] = bytes(byte ^ 0xFF for byte in content[third : third + 64])
+        run.write_bytes(content)
+    with LocalEngine(tmp_path / "store") as again:
+        index = again.index(again.catalog.index("bucket", "index"))
+        assert index.count(parse_filter({"n": {"$lt": 100}})) == 100
+        assert index.count(parse_filter({"n": {"$gte": count - 7}})) == 7
+    assert "Posting lists are rebuilt" in caplog.text
