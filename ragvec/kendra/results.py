@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
@@ -129,7 +130,14 @@ class SearchResults(Sequence[Item]):
 
     def __repr__(self) -> str:
         asked = "" if self.text is None else f" for {self.text!r}"
-        return f"<SearchResults: {self.total} documents{asked}, page {self.page} of {self.pages}>"
+        return f"<SearchResults: {self._found()}{asked}>"
+
+    def _found(self) -> str:
+        """In words: "1 document", "12 documents, page 1 of 2"."""
+        number = f"{self.total or 'no'} document{'' if self.total == 1 else 's'}"
+        return (
+            number if self.pages == self.page == 1 or not self.total else f"{number}, page {self.page} of {self.pages}"
+        )
 
     def to_pandas(self) -> pandas.DataFrame:
         """This page as a DataFrame: document_id, title, score, confidence, excerpt, uri, then a column an attribute.
@@ -147,10 +155,9 @@ class SearchResults(Sequence[Item]):
         return pandas.DataFrame(rows, columns=columns + names)
 
     def _repr_html_(self) -> str:
-        head = f"{self.total} document{'' if self.total == 1 else 's'}"
+        head = self._found()
         if self.text is not None:
             head += f" for <i>{html.escape(self.text)}</i>"
-        head += f", page {self.page} of {self.pages}"
         facets = "".join(
             f"<div><b>{html.escape(name)}</b>: "
             + ", ".join(f"{html.escape(_shown(count.value))} ({count.count})" for count in counts)
@@ -253,4 +260,6 @@ def _marked(text: str, spans: Sequence[Span]) -> str:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d}" if value.time() == time() else f"{value:%Y-%m-%d %H:%M}"
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

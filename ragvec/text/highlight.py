@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from ragvec.text.words import UNSPACED, Terms, unspaced, words
+from ragvec.text.words import UNSPACED, Terms, Word, occurrences, unspaced
 
 __all__ = ["CUT", "Excerpt", "Span", "best_window", "excerpt", "highlights"]
 
@@ -42,35 +42,13 @@ class Excerpt(msgspec.Struct, frozen=True):
     highlights: tuple[Span, ...]
 
 
-class _Hit(msgspec.Struct, frozen=True, gc=False):
-    begin: int
-    end: int
-    term: str
-
-
-def _hits(text: str, terms: Terms) -> list[_Hit]:
-    """Every occurrence of a term, left to right; those of unspaced scripts may overlap."""
-    if not terms:
-        return []
-    found: list[_Hit] = []
-    for word in words(text):
-        if not unspaced(text[word.begin]):
-            if word.term in terms.stems:
-                found.append(_Hit(word.begin, word.end, word.term))
-            continue
-        for end in (word.end, word.end + 1):
-            if text[word.begin : end] in terms.runs and end <= len(text):
-                found.append(_Hit(word.begin, end, text[word.begin : end]))
-    return found
-
-
 def highlights(text: str, terms: Terms) -> tuple[Span, ...]:
     """The words of `text` whose stem is among `terms`, left to right and disjoint.
 
     Touching matches of unspaced scripts are joined into one span.
     """
     merged: list[Span] = []
-    for hit in _hits(text, terms):
+    for hit in occurrences(text, terms):
         if merged and hit.begin <= merged[-1].end and unspaced(text[hit.begin]):
             merged[-1] = Span(merged[-1].begin, max(merged[-1].end, hit.end))
         else:
@@ -92,7 +70,7 @@ def _windows(text: str, units: Sequence[Span], *, max_chars: float, max_words: f
         counted -= fresh[first]
 
 
-def _judged(windows: Iterable[Span], hits: Sequence[_Hit], starts: set[int]) -> Iterator[tuple[_Merit, Span]]:
+def _judged(windows: Iterable[Span], hits: Sequence[Word], starts: set[int]) -> Iterator[tuple[_Merit, Span]]:
     """Each window with its merit: distinct terms, a start at a sentence, occurrences, their distance from the edges."""
     inside: Counter[str] = Counter()
     low = high = 0
@@ -130,7 +108,7 @@ def best_window(text: str, terms: Terms, *, max_chars: int | None, max_words: in
     units = [Span(match.start(), match.end()) for match in _UNIT.finditer(text)]
     if not units:
         return Span(0, 0)
-    hits = _hits(text, terms)
+    hits = list(occurrences(text, terms))
     starts = {units[0].begin} | {match.end() for match in _SENTENCE_START.finditer(text)}
     windows = _windows(text, units, max_chars=max_chars or math.inf, max_words=max_words or math.inf)
     _, window = max(_judged(windows, hits, starts), key=itemgetter(0))

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import msgspec
 
-__all__ = ["STOP_WORDS", "UNSPACED", "Terms", "Word", "query_terms", "stem", "unspaced", "words"]
+__all__ = ["STOP_WORDS", "UNSPACED", "Terms", "Word", "occurrences", "query_terms", "stem", "unspaced", "words"]
 
 UNSPACED = (
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -99,6 +99,24 @@ def words(text: str) -> Iterator[Word]:
     for match in _WORD.finditer(text):
         found = match.group()
         yield Word(match.start(), match.end(), found if match.lastgroup else stem(found))
+
+
+def occurrences(text: str, terms: Terms) -> Iterator[Word]:
+    """Every place of `text` where one of the terms stands, left to right; pairs of unspaced characters may overlap."""
+    # A stem begins as its word does, so most words need not be stemmed to be passed over.
+    initials = {stem[0] for stem in terms.stems}
+    for match in _WORD.finditer(text):
+        begin, end = match.span()
+        if match.lastgroup:
+            for stop in (end, end + 1):
+                if stop <= len(text) and text[begin:stop] in terms.runs:
+                    yield Word(begin, stop, text[begin:stop])
+            continue
+        initial = text[begin].lower()
+        if initial in initials or not initial.isascii():
+            term = stem(match.group())
+            if term in terms.stems:
+                yield Word(begin, end, term)
 
 
 def query_terms(text: str) -> Terms:

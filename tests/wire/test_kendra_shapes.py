@@ -14,6 +14,7 @@ import pytest
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 from botocore.validate import ParamValidator
+
 from ragvec.kendra import Client
 from ragvec.store import Store
 

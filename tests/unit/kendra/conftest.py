@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from ragvec.kendra.client import Client
 from ragvec.kendra.index import QueryIndex
 from ragvec.store import Index, Store

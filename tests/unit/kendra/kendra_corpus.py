@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, BUILT_IN_TYPES, EMBEDDER_PROPERTY, NON_FILTERABLE, passage_key
 from ragvec.store import Index, Store
 from ragvec.text.words import words

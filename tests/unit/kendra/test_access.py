@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kendra_corpus import BagOfStems, fill
+
 from ragvec.errors import InvalidRequest
 from ragvec.filters.nodes import EVERYTHING
 from ragvec.kendra import KENDRA, Client, QueryIndex

@@ -6,8 +6,9 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ragvec.errors import InvalidRequest
 from ragvec.filters.interpret import matches
 from ragvec.kendra.attributes import BUILT_IN, Field, Schema, epoch_seconds, kendra_value, plain_value
@@ -80,6 +81,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+@settings(deadline=None)
 @given(data=st.data(), of_type=st.sampled_from(sorted(VALUES)))
 def test_a_value_as_kendra_shows_it_finds_its_document_again(data: st.DataObject, of_type: str) -> None:
     value = data.draw(VALUES[of_type])

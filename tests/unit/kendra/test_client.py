@@ -5,6 +5,7 @@ from __future__ import annotations
 import botocore.exceptions
 import pytest
 from kendra_corpus import FERRIES, BagOfStems, fill
+
 from ragvec.errors import RagvecError, ResourceNotFound
 from ragvec.kendra import Client
 from ragvec.kendra.errors import client_error

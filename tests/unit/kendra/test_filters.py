@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kendra_corpus import BagOfStems, fill
+
 from ragvec.errors import InvalidFilter
 from ragvec.kendra import KENDRA, NATIVE, Client, QueryIndex, Scale, Settings
 from ragvec.kendra.attributes import Schema

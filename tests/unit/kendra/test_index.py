@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kendra_corpus import BagOfStems, fill
+
 from ragvec.errors import EmbedderMismatch, InvalidRequest
 from ragvec.kendra import QueryIndex
 from ragvec.kendra.relevance import MINILM, UNCALIBRATED, scale_for

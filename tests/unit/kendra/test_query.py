@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kendra_corpus import BagOfStems, fill
+
 from ragvec.errors import InvalidRequest
 from ragvec.kendra import NATIVE, Client, QueryIndex, Scale, Settings
 from ragvec.store import Index, Store

@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ragvec.text.highlight import CUT, best_window, excerpt, highlights
 from ragvec.text.words import STOP_WORDS, query_terms, stem, words
 

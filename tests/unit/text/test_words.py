@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from ragvec.text.words import STOP_WORDS, query_terms, stem, words
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragvec.text.words import STOP_WORDS, occurrences, query_terms, stem, unspaced, words
+
+PIECES = "Dying dies die skies sky early earlier ferry Ferries FERRY Éclair eclairs 3.5 3 the 京 都 雨 a- 's _ “ İ"
+TEXTS = st.lists(st.sampled_from([*PIECES.split(), " ", "-", "\n"]), max_size=25).map("".join) | st.text(max_size=30)
 
 
 def found(text: str) -> list[str]:
@@ -53,6 +59,19 @@ def test_stop_words_have_no_stem_and_queries_leave_them_out() -> None:
     assert query_terms("What is it that we should do?").stems == frozenset()
     assert not query_terms("to be or not to be")
     assert query_terms("How many days of leave?").stems == {stem("days"), stem("leave")}
+
+
+@settings(deadline=None)
+@given(text=TEXTS, query=TEXTS)
+def test_occurrences_are_the_words_whose_stem_is_asked_for(text: str, query: str) -> None:
+    terms = query_terms(query)
+    spaced = [word for word in words(text) if not unspaced(text[word.begin]) and word.term in terms.stems]
+    found = list(occurrences(text, terms))
+    assert [word for word in found if not unspaced(text[word.begin])] == spaced
+    runs = [(at, at + size) for at in range(len(text)) for size in (1, 2) if text[at : at + size] in terms.runs]
+    assert sorted((w.begin, w.end) for w in found if unspaced(text[w.begin])) == sorted(
+        (begin, end) for begin, end in runs if end <= len(text)
+    )
 
 
 def test_queries_in_unspaced_scripts_become_pairs() -> None:
