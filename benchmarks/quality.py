@@ -22,13 +22,14 @@ import time
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
+from rich.table import Table
+
 import ragvec
 from ragvec.evaluation.collections import Collection, beir, handbook
 from ragvec.evaluation.measures import evaluate
 from ragvec.evaluation.runs import run_queries
 from ragvec.kendra.index import QueryIndex
-from rich.console import Console
-from rich.table import Table
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 BUCKET = "quality"

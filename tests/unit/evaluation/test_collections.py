@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import ragvec
 from ragvec.errors import DocumentError, InvalidRequest, ResourceNotFound
 from ragvec.evaluation.collections import Collection, beir, frames, handbook

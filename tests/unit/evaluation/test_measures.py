@@ -8,6 +8,7 @@ import pickle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ragvec.errors import InvalidRequest
 from ragvec.evaluation.measures import Measure, Qrels, Run, Scores, evaluate
 

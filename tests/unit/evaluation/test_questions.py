@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ragvec.errors import DocumentError
 from ragvec.evaluation.questions import Evidence, Question, read_questions
 
