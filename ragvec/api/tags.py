@@ -20,9 +20,13 @@ def tag_resource(session: Session, request: TagResource) -> Empty:
     """Add or replace tags. Raises ResourceNotFound, InvalidRequest."""
     check_tags(request.tags, session)
     target = resource(session, request.resource_arn)
-    merged = {**session.engine.catalog.tags(target.bucket, target.index), **request.tags}
-    _check_count(merged, session)
-    session.engine.catalog.set_tags(target.bucket, target.index, merged)
+
+    def merged(tags: dict[str, str]) -> dict[str, str]:
+        tags |= request.tags
+        _check_count(tags, session)
+        return tags
+
+    session.engine.catalog.change_tags(target.bucket, target.index, merged)
     return Empty()
 
 
@@ -34,10 +38,9 @@ def untag_resource(session: Session, request: UntagResource) -> Empty:
     constraints.check()
     target = resource(session, request.resource_arn)
     gone = set(request.tag_keys)
-    kept = {
-        key: value for key, value in session.engine.catalog.tags(target.bucket, target.index).items() if key not in gone
-    }
-    session.engine.catalog.set_tags(target.bucket, target.index, kept)
+    session.engine.catalog.change_tags(
+        target.bucket, target.index, lambda tags: {key: value for key, value in tags.items() if key not in gone}
+    )
     return Empty()
 
 

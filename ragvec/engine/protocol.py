@@ -6,7 +6,7 @@ database). Everything that crosses it is a numpy array, encoded JSON or a small 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -267,8 +267,11 @@ class Catalog(Protocol):
         """The tags of a bucket, or of one of its indexes. Raises BucketNotFound, IndexNotFound."""
         ...
 
-    def set_tags(self, bucket: str, index: str | None, tags: dict[str, str]) -> None:
-        """Replace all tags. Raises BucketNotFound, IndexNotFound."""
+    def change_tags(self, bucket: str, index: str | None, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+        """Replace the tags by what `change` makes of them, in one transaction; what it raises changes nothing.
+
+        Raises BucketNotFound, IndexNotFound.
+        """
         ...
 
     def property(self, uid: str, name: str) -> Any:

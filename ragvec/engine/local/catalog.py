@@ -191,24 +191,15 @@ class LocalCatalog:
 
     def tags(self, bucket: str, index: str | None) -> dict[str, str]:
         with self._database.read() as sql:
-            _require_bucket(sql, bucket)
-            if index is None:
-                row = sql.execute("SELECT tags FROM buckets WHERE name = ?", (bucket,)).fetchone()
-            else:
-                row = sql.execute("SELECT tags FROM indexes WHERE bucket = ? AND name = ?", (bucket, index)).fetchone()
-        if row is None:
-            raise _no_index()
-        return msgspec.json.decode(row[0], type=dict[str, str])
+            return _tags(sql, bucket, index)
 
-    def set_tags(self, bucket: str, index: str | None, tags: dict[str, str]) -> None:
+    def change_tags(self, bucket: str, index: str | None, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
         with self._database.write() as sql:
-            _require_bucket(sql, bucket)
+            tags = _encode(change(_tags(sql, bucket, index)))
             if index is None:
-                sql.execute("UPDATE buckets SET tags = ? WHERE name = ?", (_encode(tags), bucket))
-            elif not sql.execute(
-                "UPDATE indexes SET tags = ? WHERE bucket = ? AND name = ?", (_encode(tags), bucket, index)
-            ).rowcount:
-                raise _no_index()
+                sql.execute("UPDATE buckets SET tags = ? WHERE name = ?", (tags, bucket))
+            else:
+                sql.execute("UPDATE indexes SET tags = ? WHERE bucket = ? AND name = ?", (tags, bucket, index))
 
     def property(self, uid: str, name: str) -> Any:
         with self._database.read() as sql:
@@ -265,6 +256,17 @@ class LocalCatalog:
 def _bucket(row: tuple[Any, ...]) -> BucketInfo:
     name, created, encryption, mode = row
     return BucketInfo(name, created, msgspec.json.decode(encryption, type=dict[str, str]), mode)
+
+
+def _tags(sql: sqlite3.Connection, bucket: str, index: str | None) -> dict[str, str]:
+    _require_bucket(sql, bucket)
+    if index is None:
+        row = sql.execute("SELECT tags FROM buckets WHERE name = ?", (bucket,)).fetchone()
+    else:
+        row = sql.execute("SELECT tags FROM indexes WHERE bucket = ? AND name = ?", (bucket, index)).fetchone()
+    if row is None:
+        raise _no_index()
+    return msgspec.json.decode(row[0], type=dict[str, str])
 
 
 def _property(sql: sqlite3.Connection, uid: str, name: str) -> Any:

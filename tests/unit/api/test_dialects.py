@@ -160,7 +160,6 @@ def test_measured_distances_of_the_services(
         assert [(hit["key"], hit["distance"]) for hit in answer["vectors"]] == expected
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 @pytest.mark.parametrize("name", DIALECTS)
 def test_distances_are_finite_for_every_vector_that_can_be_stored(
     client_of: Callable[..., Client], index_of: Callable[..., dict[str, str]], name: str
