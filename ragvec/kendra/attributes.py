@@ -1,8 +1,9 @@
 """Document attributes: the fields of an index, and values between Kendra's form and passage metadata.
 
 Kendra writes a value as an object with one of four members, `{"LongValue": 3}`; metadata holds the bare value, dates as
-epoch seconds. ragvec also records numbers with a fraction and booleans, for which Kendra has no type: they read as
-strings (`"0.5"`, `"true"`) in Kendra's form, and such a string, sent back in a filter, finds them again.
+epoch seconds, file types under their usual names (`docx` for `MS_WORD`). ragvec also records numbers with a fraction
+and booleans, for which Kendra has no type: they read as strings (`"0.5"`, `"true"`) in Kendra's form, and such a
+string, sent back in a filter, finds them again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 from ragvec.errors import InvalidRequest
 from ragvec.kendra.limits import Limits
 from ragvec.kendra.problems import unexpected
-from ragvec.pipeline.passages import DOCUMENT_ID, AttributeType
+from ragvec.pipeline.passages import ACL_ALLOW, ACL_DENY, DOCUMENT_ID, FILE_TYPE, AttributeType
 from ragvec.types import Scalar
 
 __all__ = [
@@ -49,6 +50,21 @@ _ACCEPTED: dict[AttributeType, tuple[ValueMember, ...]] = {
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _BOOLEANS = {"true": True, "false": False}
+_FILE_TYPES = {
+    "csv": "CSV",
+    "docx": "MS_WORD",
+    "html": "HTML",
+    "jsonl": "JSON",
+    "md": "MD",
+    "pdf": "PDF",
+    "pptx": "PPT",
+    "rtf": "RTF",
+    "txt": "PLAIN_TEXT",
+    "xlsx": "MS_EXCEL",
+    "xml": "XML",
+    "xslt": "XSLT",
+}
+_STORED_FILE_TYPES = {theirs: ours for ours, theirs in _FILE_TYPES.items()}
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +113,7 @@ class Schema(msgspec.Struct, frozen=True):
         built_in = {field.name: field for field in BUILT_IN}
         fields = dict(built_in)
         for name, recorded_type in recorded.items():
-            if name == DOCUMENT_ID:  # known to filters, but no field
+            if name in (DOCUMENT_ID, ACL_ALLOW, ACL_DENY):  # known to filters in their own ways, but no fields
                 continue
             if recorded_type not in get_args(AttributeType):
                 raise InvalidRequest(
@@ -203,8 +219,8 @@ def read_value(value: object, *, path: str, limits: Limits) -> tuple[ValueMember
         return member, read_strings(content, path=path, limits=limits, most=limits.string_list)
     if member == "DateValue":
         return member, epoch_seconds(content, path=path)
-    if isinstance(content, bool) or not isinstance(content, int):
-        raise unexpected("a whole number", repr(content), path=path)
+    if isinstance(content, bool) or not isinstance(content, int) or not -(2**63) <= content < 2**63:
+        raise unexpected("a whole number of 64 bits", repr(content), path=path)
     return member, content
 
 
@@ -232,6 +248,8 @@ def operand(field: Field, member: ValueMember, value: Scalar | tuple[str, ...], 
         InvalidRequest: the field is of another type; the message names the member to use.
     """
     accepted = _ACCEPTED[field.type]
+    if field.name == FILE_TYPE:
+        value = _STORED_FILE_TYPES.get(str(value), value)
     if member in accepted:
         if member != "StringValue" or field.type == "STRING_VALUE":
             return value
@@ -272,4 +290,6 @@ def kendra_value(field: Field, value: Any) -> dict[str, Any]:
         return {"DateValue": plain_value(field, value)}
     if isinstance(value, bool):
         return {"StringValue": "true" if value else "false"}
+    if field.name == FILE_TYPE:
+        value = _FILE_TYPES.get(value, value)
     return {"StringValue": value if isinstance(value, str) else repr(value)}

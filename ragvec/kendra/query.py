@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from ragvec.errors import InvalidRequest
-from ragvec.filters.nodes import Eq
+from ragvec.errors import InvalidRequest, NonFilterableKey
+from ragvec.filters.nodes import Eq, Filter
 from ragvec.kendra.facets import FacetCounts, count_facets
 from ragvec.kendra.filters import leaves
 from ragvec.kendra.relevance import Scale
@@ -96,6 +96,7 @@ def nearest_passages(
     """The related passages, nearest first, ties in order of key."""
     if index.metric != "cosine":
         raise InvalidRequest(f"Expected an index with the metric cosine, got {index.metric} - at `{index.name}`")
+    _check_filterable(index, request.where)
     vector = embed(request.text or "")
     if not np.any(vector):  # an embedder that counts words makes nothing of a text without any
         return []
@@ -111,11 +112,23 @@ def nearest_passages(
     return [passage for passage in found if passage.score is not None and passage.score >= floor]
 
 
+def _check_filterable(index: Index, where: Filter) -> None:
+    """Raise NonFilterableKey if the filter looks at what the index keeps but cannot search."""
+    fixed = index.non_filterable
+    for leaf in leaves(where):
+        name = getattr(leaf, "field", "")
+        if name in fixed:
+            raise NonFilterableKey(
+                f"The field {name!r} is declared non-filterable in the index {index.name!r}", path=name
+            )
+
+
 def _browse(index: Index, request: Request) -> list[Found]:
     """Every document that satisfies the filter, in order of key, its text left out.
 
     The first passage stands for its document, unless the filter looks at what differs between passages.
     """
+    _check_filterable(index, request.where)
     by_passage = any(getattr(leaf, "field", None) == PAGE_NUMBER for leaf in leaves(request.where))
     where = request.where if by_passage else conjunction(request.where, Eq(PASSAGE, 0))
     found = []

@@ -19,6 +19,7 @@ from ragvec.kendra.filters import compile_filter, leaves
 from ragvec.kendra.limits import Limits
 from ragvec.kendra.problems import unexpected
 from ragvec.kendra.settings import Settings
+from ragvec.pipeline.passages import LANGUAGE_CODE
 
 __all__ = ["FacetRequest", "Request", "SortKey", "conjunction", "in_language", "paging", "read_query", "read_retrieve"]
 
@@ -117,9 +118,9 @@ def read_retrieve(members: Mapping[str, Any], *, schema: Schema, settings: Setti
 
 def in_language(where: Filter, *, settings: Settings) -> Filter:
     """`where` narrowed to the language of the settings, unless it asks for a language itself."""
-    if settings.language is None or any(isinstance(n, Eq) and n.field == "_language_code" for n in leaves(where)):
+    if settings.language is None or any(getattr(leaf, "field", "") == LANGUAGE_CODE for leaf in leaves(where)):
         return where
-    return conjunction(where, Eq("_language_code", settings.language))
+    return conjunction(where, Eq(LANGUAGE_CODE, settings.language))
 
 
 def conjunction(*filters: Filter) -> Filter:
@@ -238,10 +239,8 @@ def _facet_level(value: object, *, schema: Schema, limits: Limits, path: str, le
         most = entry.get("MaxResults")
         most = limits.facet_values_default if most is None else most
         if isinstance(most, bool) or not isinstance(most, int) or not 0 <= most <= (limits.facet_values or most):
-            raise InvalidRequest(
-                f"Expected a whole number from 0 to {limits.facet_values or 'any'}, got {most!r} - at "
-                f"`{place}.MaxResults`",
-                path=f"{place}.MaxResults",
+            raise unexpected(
+                f"a whole number from 0 to {limits.facet_values or 'any'}", repr(most), path=f"{place}.MaxResults"
             )
         inner = entry.get("Facets") or ()
         if inner and (level >= limits.nested_facets or len(inner) > 1):

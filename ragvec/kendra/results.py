@@ -135,9 +135,8 @@ class SearchResults(Sequence[Item]):
     def _found(self) -> str:
         """In words: "1 document", "12 documents, page 1 of 2"."""
         number = f"{self.total or 'no'} document{'' if self.total == 1 else 's'}"
-        return (
-            number if self.pages == self.page == 1 or not self.total else f"{number}, page {self.page} of {self.pages}"
-        )
+        single = not self.total or self.pages == self.page == 1
+        return number if single else f"{number}, page {self.page} of {self.pages}"
 
     def to_pandas(self) -> pandas.DataFrame:
         """This page as a DataFrame: document_id, title, score, confidence, excerpt, uri, then a column an attribute.

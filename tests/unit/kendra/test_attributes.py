@@ -91,6 +91,22 @@ def test_a_value_as_kendra_shows_it_finds_its_document_again(data: st.DataObject
     assert matches(compile_filter(again, schema=schema, limits=KENDRA), {"mine": value})
 
 
+def test_file_types_go_by_kendras_names_in_kendras_form() -> None:
+    schema = Schema.of({})
+    field = schema.fields["_file_type"]
+    for stored, theirs in (("docx", "MS_WORD"), ("txt", "PLAIN_TEXT"), ("md", "MD"), ("odt", "odt")):
+        assert kendra_value(field, stored) == {"StringValue": theirs}
+        for name in (stored, theirs):
+            condition = {"EqualsTo": {"Key": "_file_type", "Value": {"StringValue": name}}}
+            assert matches(compile_filter(condition, schema=schema, limits=KENDRA), {"_file_type": stored})
+
+
+def test_access_lists_are_no_fields() -> None:
+    assert not Schema.of({"_acl_allow": "STRING_LIST_VALUE", "_document_id": "STRING_VALUE"}).fields.keys() & {
+        "_acl_allow", "_document_id",
+    }  # fmt: skip
+
+
 def test_a_date_beyond_the_calendar_stays_a_number() -> None:
     field = Field(name="d", type="DATE_VALUE")
     assert plain_value(field, 1.7e12) == 1.7e12

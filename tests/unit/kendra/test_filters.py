@@ -22,8 +22,8 @@ from ragvec.store import Store
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 TYPES = {"s": "STRING_VALUE", "n": "LONG_VALUE", "d": "DATE_VALUE", "tags": "STRING_LIST_VALUE", "é-1": "STRING_VALUE"}
 TEXTS = ["a", "A", "ab", "naïve", "🚲"]
-NUMBERS = [-1, 0, 1, 2, 10**12]
-DATES = [0, 86_400, 1_700_000_000, 1_700_000_000.25]
+NUMBERS = [-1, 0, 1, 2, 10**12, 2**53 + 1]
+DATES = [0, -62_135_596_800, 86_400, 1_700_000_000, 1_700_000_000.25]
 EVERYTHING_RELATED = Scale(least=-2.0, of_best=0.0, medium=0.3, high=0.5, very_high=0.7)
 
 
@@ -220,8 +220,9 @@ def test_the_native_limits_let_them_pass() -> None:
         (at("s", {"StringValue": "x" * 2049}), "Expected 1 to 2048 characters, got 2049"),
         (at("tags", {"StringListValue": ["a"] * 11}), "Expected a list of 1 to 10 texts, got 11"),
         (at("tags", {"StringListValue": []}), "Expected a list of 1 to 10 texts, got 0"),
-        (at("n", {"LongValue": True}), "Expected a whole number, got True"),
-        (at("n", {"LongValue": 1.5}), "Expected a whole number, got 1.5"),
+        (at("n", {"LongValue": True}), "Expected a whole number of 64 bits, got True"),
+        (at("n", {"LongValue": 1.5}), "Expected a whole number of 64 bits, got 1.5"),
+        (at("n", {"LongValue": 2**63}), "Expected a whole number of 64 bits, got 9223372036854775808"),
         (at("d", {"DateValue": "yesterday"}), "Expected a date in ISO 8601, got 'yesterday'"),
         (at("open", {"StringValue": "yes"}), "Expected true or false"),
         ({"Equals": EQUALS_A["EqualsTo"]}, "Unknown operator 'Equals' - at `AttributeFilter`"),

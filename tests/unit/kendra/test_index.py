@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from kendra_corpus import BagOfStems, fill
 
-from ragvec.errors import EmbedderMismatch, InvalidRequest
-from ragvec.kendra import QueryIndex
+from ragvec.errors import EmbedderMismatch, InvalidRequest, NonFilterableKey
+from ragvec.kendra import Client, QueryIndex
 from ragvec.kendra.relevance import MINILM, UNCALIBRATED, scale_for
 from ragvec.pipeline.embedders import HashingEmbedder
 from ragvec.store import Index, Store
@@ -99,6 +99,19 @@ def test_records_of_another_make_are_passed_over(ferries: Index) -> None:
     index = QueryIndex(ferries, embedder=BagOfStems())
     assert "stranger" not in {item.document_id for item in index.search("ferry bicycle")}
     assert index.search().total == 4
+
+
+def test_a_field_that_cannot_be_filtered_on_is_refused_and_not_just_found_nowhere(store: Store) -> None:
+    index = store.create_bucket("b").create_index("i", dimension=96, non_filterable=("notes",))
+    index.set_property("embedder", {"name": BagOfStems.name, "dimension": 96})
+    index.set_property("attributes", {"notes": "STRING_VALUE"})
+    client = Client(store, embedder=BagOfStems())
+    condition = {"EqualsTo": {"Key": "notes", "Value": {"StringValue": "x"}}}
+    for text in ("ferry", None):
+        with pytest.raises(client.exceptions.ValidationException, match="has 'notes' declared non-filterable"):
+            client.query(IndexId=index.uid, QueryText=text, AttributeFilter=condition)
+    with pytest.raises(NonFilterableKey):
+        QueryIndex(index).search(where={"notes": "x"})
 
 
 def test_an_index_emptied_or_deleted_meanwhile(ferries: Index) -> None:
