@@ -43,7 +43,7 @@ from ragvec.pipeline.passages import (
     AttributeType,
 )
 
-__all__ = ["named", "parse_date", "typed"]
+__all__ = ["is_missing", "named", "parse_date", "typed"]
 
 _NAMES = {
     "title": DOCUMENT_TITLE,
@@ -65,6 +65,8 @@ _PRINCIPALS = {
     "denied_groups": (ACL_DENY, "group:"),
     "denied_users": (ACL_DENY, "user:"),
 }
+# pandas' own: neither None nor floats, and not even equal to themselves.
+_MISSING = ("NAType", "NaTType")
 _GIVEN = frozenset(BUILT_IN_TYPES) - {DOCUMENT_ID, PAGE_NUMBER} | {ACL_ALLOW, ACL_DENY}
 _DATE_NAME = re.compile(r"(?:^|_)date$|_at$")
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d{2}:?\d{2})?)?$")
@@ -82,7 +84,7 @@ def named(raw: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
     notes: list[str] = []
     for name, value in raw.items():
         value = _plain(value)
-        if _is_missing(value):
+        if is_missing(value):
             continue
         if name in _PRINCIPALS:
             target, prefix = _PRINCIPALS[name]
@@ -187,24 +189,19 @@ def _plain(value: Any) -> Any:
     """numpy scalars as Python's, dates as datetimes in UTC, tuples and sets as lists."""
     if hasattr(value, "item") and hasattr(value, "dtype") and getattr(value, "ndim", 0) == 0:
         value = value.item()
-    if isinstance(value, datetime):
-        if value != value:
-            return None
+    if isinstance(value, datetime) and not is_missing(value):
         return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value
-    if isinstance(value, date):
+    if isinstance(value, date) and not isinstance(value, datetime):
         return datetime.combine(value, time(), timezone.utc)
     if isinstance(value, (tuple, set, frozenset)):
         return sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
     return value
 
 
-def _is_missing(value: Any) -> bool:
-    # pandas' NA is neither None nor a float, and its comparison with itself is not a boolean.
-    return value is None or value == [] or (isinstance(value, float) and math.isnan(value)) or _is_na(value)
-
-
-def _is_na(value: Any) -> bool:
-    return type(value).__name__ == "NAType"
+def is_missing(value: Any) -> bool:
+    """Whether a value says that there is none: None, NaN, pandas' NA and NaT, an empty list."""
+    name = type(value).__name__
+    return value is None or value == [] or (isinstance(value, float) and math.isnan(value)) or name in _MISSING
 
 
 def _is_texts(value: Any) -> bool:

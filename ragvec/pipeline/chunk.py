@@ -65,8 +65,8 @@ class _Section(msgspec.Struct, frozen=True):
 
 
 class StructureChunker:
-    """Chunks of at most `max_tokens`, cut where the document itself has a joint: heading, paragraph, list item, table
-    row, sentence.
+    """Chunks of at most `max_tokens` (white space between blocks not counted), cut where the document itself has a
+    joint: heading, paragraph, list item, table row, sentence.
 
     A section that fits is one chunk; sections below `min_tokens` (a quarter of `max_tokens` unless given) are joined
     with the next. A longer one is divided into parts of about equal length. Rows and items stay whole unless one alone
@@ -147,17 +147,19 @@ class StructureChunker:
             yield _Piece(begin, stop, last - first, kind)
             return
         most = self.overlap or self.max_tokens
+        rest = 0  # 1 where the piece begins with the rest of a token that was cut
         while begin < stop:
-            cut = starts[first + most] if first + most < last else stop
-            cut = min(cut, begin + self.max_characters)
+            most_here = first + most - rest
+            cut = min(starts[most_here] if most_here < last else stop, begin + self.max_characters)
             if cut < stop:
                 space = next((at for at in range(cut, max(begin, cut - 40), -1) if text[at - 1].isspace()), cut)
                 cut = max(space, begin + 1)
             after = bisect.bisect_left(starts, cut)
-            yield _Piece(begin, _trimmed(text, begin, cut), after - first, kind)
+            yield _Piece(begin, _trimmed(text, begin, cut), after - first + rest, kind)
+            at_token = (after < last and starts[after] == cut) or text[cut - 1].isspace()
             while cut < stop and text[cut].isspace():
-                cut += 1
-            begin, first = cut, after
+                cut, at_token = cut + 1, True
+            begin, first, rest = cut, after, 0 if at_token else 1
 
 
 class _Packer:

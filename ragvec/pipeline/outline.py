@@ -108,7 +108,7 @@ def _heading(lines: list[_Line], position: int, *, first: bool) -> tuple[int, in
         return 0, 0
     if position == 0 and len(lines) > 1 and _RULE.match(lines[1].text):
         return 2, 1 if "=" in lines[1].text else 2
-    if position > 0 or words[-1] in ".,;:?!" or _ROW.match(words):
+    if position > 0 or words[-1] in ".,;:?!" or words[0] in "-*+•‣–" or _ROW.match(words):
         return 0, 0
     letters = [character for character in words if character.isalpha()]
     if len(letters) >= 4 and not any(letter.islower() for letter in letters) and any(c.isupper() for c in letters):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ragvec.errors import DocumentError
-from ragvec.pipeline.attributes import named
+from ragvec.pipeline.attributes import is_missing, named
 from ragvec.pipeline.documents import Document, Failure
 from ragvec.pipeline.encodings import decode
 
@@ -34,10 +34,9 @@ def load_jsonl(path: Path, *, source: str) -> Iterator[Document | Failure]:
         if not line.strip():
             continue
         place = f"{source}:{number}"
+        record: dict[str, Any] = {}
         try:
-            record = msgspec.json.decode(line)
-            if not isinstance(record, dict):
-                raise DocumentError(f"Expected a JSON object, got {type(record).__name__}")
+            record = msgspec.json.decode(line, type=dict[str, Any])
             yield from_mapping(
                 record, default_id=place, file_type="jsonl", uri=path.resolve().as_uri(), notes=(note,) if note else ()
             )
@@ -65,7 +64,7 @@ def from_mapping(
     return Document(
         id=_id_of(record, default_id),
         text=record[field],
-        title=str(record.get("title") or ""),
+        title=_words(record, "title"),
         uri=uri,
         file_type=file_type,
         attributes=attributes,
@@ -117,7 +116,12 @@ def from_frame(frame: Any) -> Iterator[Document | Failure]:
 
 
 def _id_of(record: Mapping[str, Any], default: str) -> str:
-    return next((str(record[name]) for name in _IDS if record.get(name) not in (None, "")), default)
+    return next((_words(record, name) for name in _IDS if _words(record, name)), default)
+
+
+def _words(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name)
+    return "" if is_missing(value) else str(value)
 
 
 def _suffix(source: str) -> str:
