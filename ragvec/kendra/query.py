@@ -118,9 +118,7 @@ def _check_filterable(index: Index, where: Filter) -> None:
     for leaf in leaves(where):
         name = getattr(leaf, "field", "")
         if name in fixed:
-            raise NonFilterableKey(
-                f"The field {name!r} is declared non-filterable in the index {index.name!r}", path=name
-            )
+            raise NonFilterableKey(f"The index {index.name!r} has {name!r} declared non-filterable", path=name)
 
 
 def _browse(index: Index, request: Request) -> list[Found]:
