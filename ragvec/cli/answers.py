@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragvec.cli.output import clean
+from ragvec.cli.output import clean, number_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ragvec.kendra.results import Count, Item, PassageItem, SearchResults
     from ragvec.text.highlight import Span
 
-__all__ = ["WIDEST", "attributes_text", "draw_facets", "draw_passages", "draw_results", "page_text"]
+__all__ = ["WIDEST", "attribute_texts", "draw_facets", "draw_passages", "draw_results", "page_text"]
 
 WIDEST = 100
 """Columns that running text takes at most: longer lines are hard to read."""
@@ -27,7 +27,7 @@ _LONGEST_VALUE = 60
 _SPACES = re.compile(r"\s+")
 
 
-def draw_results(console: Console, results: SearchResults, *, first: int = 1, hide: Sequence[str] = ()) -> None:
+def draw_results(console: Console, results: SearchResults, *, first: int = 1, hide: Collection[str] = ()) -> None:
     """Each document with title, excerpt, attributes, confidence and score; then the facets, then the page."""
     for number, item in enumerate(results.items, start=first):
         _draw_item(console, item, item.excerpt, item.highlights, number=number, hide=hide)
@@ -46,40 +46,39 @@ def draw_passages(console: Console, passages: Sequence[PassageItem], *, first: i
 
 
 def draw_facets(console: Console, facets: Mapping[str, Sequence[Count]]) -> None:
-    """A line for each attribute counted: its values, most documents first."""
-    from rich.padding import Padding
-    from rich.table import Table
+    """Under each attribute counted its values, most documents first."""
     from rich.text import Text
 
     if not facets:
         return
-    grid = Table.grid(padding=(0, 2))
+    widest = max(len(_label(name)) for name in facets)
     for name, counts in facets.items():
-        line = Text()
-        for count in counts:
-            line.append(" · " if line else "").append(clean(_value_text(count.value))).append(f" {count.count}", "bold")
-        grid.add_row(Text(_label(name), "italic"), line if counts else Text("no values"))
-    console.print(Padding(grid, (0, 0, 1, 0)), width=min(console.width, WIDEST))
+        pieces = [Text(clean(_value_text(count.value))).append(f" {count.count:,}", "bold") for count in counts]
+        lines = _flow(pieces or [Text("no values")], _width(console) - widest - 2)
+        for number, line in enumerate(lines):
+            label = Text("" if number else _label(name), "italic")
+            label.pad_right(widest + 2 - len(label))
+            _print(console, label.append_text(line))
+    console.print()
 
 
 def page_text(results: SearchResults) -> str:
     """Where a page stands among all."""
-    documents = f"{results.total:,} document{'' if results.total == 1 else 's'}"
-    return f"page {results.page} of {results.pages} · {documents}"
+    return f"page {results.page} of {results.pages} · {number_text(results.total, 'document')}"
 
 
-def attributes_text(attributes: Mapping[str, Any], *, hide: Sequence[str] = ()) -> Text:
-    """Attributes on one line: built-in ones first, names without underscores, dates without a time of midnight."""
+def attribute_texts(attributes: Mapping[str, Any], *, hide: Collection[str] = ()) -> list[Text]:
+    """Attributes by name: built-in ones first, names without underscores, dates without a time of midnight."""
     from rich.text import Text
 
-    line = Text()
+    texts = []
     names = sorted(attributes.keys() - _HIDDEN - set(hide), key=lambda name: (not name.startswith("_"), name))
     for name in names:
         value = clean(_value_text(attributes[name]))
         if value:
             short = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…"
-            line.append(" · " if line else "").append(f"{_label(name)} ", "dim").append(short)
-    return line
+            texts.append(Text().append(f"{_label(name)} ", "dim").append(short))
+    return texts
 
 
 def _draw_item(
@@ -89,33 +88,61 @@ def _draw_item(
     spans: Sequence[Span],
     *,
     number: int,
-    hide: Sequence[str] = (),
+    hide: Collection[str] = (),
 ) -> None:
-    from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
-    width = min(console.width, WIDEST)
-    head = Table.grid(expand=True, padding=(0, 2, 0, 0))
-    head.add_column(width=_INDENT - 2, no_wrap=True, justify="right")
-    head.add_column(ratio=1, overflow="fold")
-    head.add_column(justify="right", no_wrap=True)
-    head.add_row(str(number), Text(clean(item.title or item.document_id), "bold cyan"), _judgement(item))
-    console.print(head, width=width)
-    body = [_highlighted(text, spans)]
-    where = " · ".join(
-        part for part in (clean(item.heading), f"page {item.page_number}" if item.page_number else "") if part
-    )
-    if where:
-        body.insert(0, Text(where, "italic"))
-    attributes = attributes_text(item.attributes, hide=hide)
-    if attributes:
-        body.append(attributes)
-    body.append(Text(clean(item.document_id), "dim"))
-    for part in body:
-        part.overflow = "fold"
-        console.print(Padding(part, (0, 0, 0, _INDENT)), width=width)
+    lead = f"{number}.".ljust(_INDENT)
+    room = _width(console) - len(lead)
+    score = _judgement(item)
+    title = Text(clean(item.title or item.document_id), "bold cyan")
+    first, *rest = _wrapped(console, title, room - len(score) - 2)
+    first.pad_right(room - len(score) - len(first))
+    _print(console, Text(lead).append_text(first).append_text(score))
+    excerpt = _highlighted(text, spans)
+    body = [*rest, *_place(console, item, excerpt.plain, room), *_wrapped(console, excerpt, room)]
+    body += _flow(attribute_texts(item.attributes, hide=hide), room)
+    body += _wrapped(console, Text(clean(item.document_id), "dim"), room)
+    for line in body:
+        _print(console, Text(" " * len(lead)).append_text(line))
     console.print()
+
+
+def _place(console: Console, item: Item | PassageItem, excerpt: str, room: int) -> list[Text]:
+    """Heading and page of a passage; no heading where the excerpt itself begins with it."""
+    from rich.text import Text
+
+    heading = clean(item.heading)
+    if excerpt.lstrip(". ").startswith(heading.rpartition(" > ")[2]):
+        heading = ""
+    page = f"page {item.page_number}" if item.page_number else ""
+    parts = [part for part in (heading, page) if part]
+    return _wrapped(console, Text(" · ".join(parts), "italic"), room) if parts else []
+
+
+def _width(console: Console) -> int:
+    return min(console.width, WIDEST)
+
+
+def _print(console: Console, line: Text) -> None:
+    """Print a line that is wrapped already."""
+    line.rstrip()
+    console.print(line, soft_wrap=True)
+
+
+def _wrapped(console: Console, text: Text, width: int) -> list[Text]:
+    return list(text.wrap(console, max(width, 10), overflow="fold"))
+
+
+def _flow(pieces: Sequence[Text], width: int) -> list[Text]:
+    """Pieces one after the other, parted by dots, in lines of `width` where they fit."""
+    lines: list[Text] = []
+    for piece in pieces:
+        if lines and len(lines[-1]) + 3 + len(piece) <= width:
+            lines[-1].append(" · ", "dim").append_text(piece)
+        else:
+            lines.append(piece.copy())
+    return lines
 
 
 def _judgement(item: Item | PassageItem) -> Text:
@@ -124,7 +151,7 @@ def _judgement(item: Item | PassageItem) -> Text:
     if item.score is None:
         return Text("")
     style = {"VERY_HIGH": "green", "HIGH": "green", "MEDIUM": "yellow"}.get(item.confidence, "dim")
-    return Text(item.confidence.replace("_", " ").lower(), style).append(f"  {item.score:.3f}", "default")
+    return Text().append(item.confidence.replace("_", " ").lower(), style).append(f"  {item.score:.3f}")
 
 
 def _highlighted(text: str, spans: Sequence[Span]) -> Text:

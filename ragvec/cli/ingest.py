@@ -1,13 +1,132 @@
-"""`ragvec ingest`."""
+"""`ragvec ingest`: documents into an index."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ragvec.cli.arguments import Commands
+from ragvec.cli.arguments import Commands, command, count, target
+from ragvec.cli.opening import writable_store
+from ragvec.cli.output import Output
+from ragvec.errors import DocumentError
+
+if TYPE_CHECKING:
+    from ragvec.pipeline.chunk import Chunker
+    from ragvec.pipeline.run import Pipeline
+    from ragvec.store import Index
 
 __all__ = ["add"]
+
+PYTHON_DOCS = "python-docs"
 
 
 def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     """Add the command."""
+    parser = command(
+        commands,
+        "ingest",
+        run=_run,
+        summary="bring documents into an index",
+        description=(
+            "Bring documents into an index, which is made when it is missing, and keep it up to date with them: what "
+            "is unchanged is skipped, what has changed is replaced, and after an interruption the next run goes on.\n\n"
+            "SOURCE is a file (txt, md, html, pdf, docx, csv, jsonl), a folder of such files, a folder in BEIR format, "
+            f"or `{PYTHON_DOCS}`, the documentation of the running Python's standard library. Documents that cannot be "
+            "read are reported and skipped; the exit code is 1 only when that leaves none."
+        ),
+        examples=(
+            "ragvec ingest documents/ --into work/notes\n"
+            "ragvec ingest documents/ --into work/notes --attributes attributes.jsonl --remove-missing\n"
+            "ragvec ingest manual/ --into work/manual --glob '**/*.md' --chunk-tokens 120 --overlap 20\n"
+            "ragvec ingest scifact/ --into bench/scifact --embedder hashing:512\n"
+            f"ragvec ingest {PYTHON_DOCS} --into work/python"
+        ),
+        parents=(common,),
+    )
+    parser.add_argument("sources", metavar="SOURCE", nargs="+")
+    parser.add_argument("--into", metavar="BUCKET/INDEX", type=target, required=True, help="the index to fill")
+    parser.add_argument(
+        "--attributes",
+        metavar="FILE",
+        help="JSON lines with the id or path of a document and its attributes, such as title, category, created_at",
+    )
+    parser.add_argument(
+        "--embedder",
+        metavar="NAME",
+        help="minilm, hashing, hashing:512, a folder or a Hub name (default: what filled the index, else minilm)",
+    )
+    parser.add_argument("--chunk-tokens", metavar="N", type=count, help="longest passage, in tokens of the embedder")
+    parser.add_argument("--overlap", metavar="N", type=count, help="tokens that a passage repeats of the one before it")
+    parser.add_argument(
+        "--remove-missing", action="store_true", help="remove documents of the index that the sources no longer have"
+    )
+    parser.add_argument(
+        "--glob", metavar="PATTERN", default="**/*", help="which files of a folder (default: %(default)s)"
+    )
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    documents = _documents(arguments.sources, attributes=arguments.attributes, glob=arguments.glob)
+    with writable_store(arguments.store) as store:
+        index = store.bucket(arguments.into.bucket).index(arguments.into.name)
+        report = _pipeline(index, arguments).run(
+            documents, remove_missing=arguments.remove_missing, progress=not output.quiet
+        )
+    output.show({"index": str(arguments.into), "report": report}, lambda console: console.print(str(report)))
+    return 1 if report.failed and not report.documents else 0
+
+
+def _pipeline(index: Index, arguments: argparse.Namespace) -> Pipeline:
+    from ragvec.pipeline.run import Pipeline
+
+    embedder = arguments.embedder
+    if embedder is None and index.exists():
+        embedder = (index.property("embedder") or {}).get("name")
+    pipeline = Pipeline(index=index, embedder=embedder)
+    if arguments.chunk_tokens is None and arguments.overlap is None:
+        return pipeline
+    return Pipeline(index=index, embedder=pipeline.embedder, chunker=_chunker(pipeline, arguments))
+
+
+def _chunker(pipeline: Pipeline, arguments: argparse.Namespace) -> Chunker:
+    from ragvec.pipeline.chunk import StructureChunker
+    from ragvec.pipeline.embed import tokenizer_of
+
+    usual = pipeline.chunker
+    return StructureChunker(
+        tokenizer_of(pipeline.embedder),
+        max_tokens=arguments.chunk_tokens or getattr(usual, "max_tokens", 200),
+        overlap=arguments.overlap or 0,
+    )
+
+
+class _Counted:
+    """Documents of which it is known how many there will be, for the progress bar."""
+
+    def __init__(self, items: Iterable[Any], total: int) -> None:
+        self._items = items
+        self._total = total
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return self._total
+
+
+def _documents(sources: list[str], *, attributes: str | None, glob: str) -> Iterable[Any]:
+    """What all sources hold, as one; a source or file of attributes that is not there is refused at once."""
+    from ragvec.pipeline.load import expected_documents, load
+    from ragvec.pipeline.python_docs import python_docs
+
+    given: list[Any] = [python_docs() if source == PYTHON_DOCS else Path(source) for source in sources]
+    totals = [expected_documents(source, glob=glob) for source in given]
+    for source, total in zip(given, totals, strict=True):
+        if total == 0:
+            raise DocumentError(f"No documents: no file below {source} matches {glob!r}", source=str(source))
+    items = chain.from_iterable([load(source, attributes=attributes, glob=glob) for source in given])
+    known = [total for total in totals if total is not None]
+    return _Counted(items, sum(known)) if len(known) == len(totals) else items
