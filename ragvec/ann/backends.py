@@ -1,23 +1,44 @@
 """The ANN seam: what a segment of an approximate index must do, and the choice of the library behind it.
 
-A segment covers a contiguous range of rows, holds no float32 rows of its own, and only proposes candidates: distances that anyone
-sees are computed exactly from the stored rows afterwards.
+A segment covers a contiguous range of rows, holds no float32 rows of its own, and only proposes candidates: distances
+that anyone sees are computed exactly from the stored rows afterwards.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from ragvec.extras import available
 from ragvec.types import FloatMatrix, Metric, RowArray
 
-__all__ = ["AnnBackend", "AnnSegment", "BuildReport", "available_backend"]
+__all__ = ["AnnBackend", "AnnSegment", "BuildReport", "OperatingPoint", "available_backend"]
+
+_log = logging.getLogger("ragvec.ann")
+
+
+class OperatingPoint(msgspec.Struct, frozen=True):
+    """What reaches the recall target for the `k` nearest: visiting `leaves` leaves for `k` × `over_fetch` candidates.
+
+    `recall` is the measured share of the true `k` nearest among those candidates, which exact rescoring then finds.
+    """
+
+    k: int
+    leaves: int
+    over_fetch: float
+    recall: float
 
 
 class BuildReport(msgspec.Struct, frozen=True):
-    """What a build chose and measured. `recall_at_10` and `recall_at_100` are against exact search on held-out rows of the segment."""
+    """What a build chose and measured; `seconds` is its whole time, `bytes` the size of its files.
+
+    Recalls are against exact search in the segment, on the hardest of the sets of held-out queries. `leaves_to_search`
+    and `over_fetch` are those of the 10 nearest; `points` tells them for every k measured, ascending. An `exhaustive`
+    segment proposes all its rows: it is small, or nothing less reached the target.
+    """
 
     rows: int
     dimension: int
@@ -29,6 +50,9 @@ class BuildReport(msgspec.Struct, frozen=True):
     recall_at_100: float
     seconds: float
     bytes: int
+    recall_target: float = 0.0
+    points: tuple[OperatingPoint, ...] = ()
+    exhaustive: bool = False
 
 
 class AnnSegment(Protocol):
@@ -37,10 +61,11 @@ class AnnSegment(Protocol):
     report: BuildReport
 
     def candidates(self, queries: FloatMatrix, *, k: int, effort: float = 1.0) -> list[RowArray]:
-        """For each query (m, dimension) the positions within the segment of about `k` × over-fetch rows likely to hold its `k` nearest.
+        """For each query (m, dimension) the positions within the segment of the rows likely to hold its `k` nearest.
 
-        Positions are distinct uint32, at most the segment's rows, in no promised order. `effort` above 1 searches more leaves in
-        proportion; from the point where all leaves are searched only quantisation costs recall.
+        About `k` × over-fetch positions, never fewer than min(k, rows): distinct uint32 in no promised order, not to
+        be modified. `effort` above 1 searches more leaves in proportion; from the point where all leaves are searched
+        only quantisation costs recall.
         """
         ...
 
@@ -50,21 +75,33 @@ class AnnBackend(Protocol):
 
     name: str
 
-    def build(self, rows: FloatMatrix, *, metric: Metric, recall_target: float, folder: Path, seed: int = 0) -> BuildReport:
-        """Build a segment over `rows` float32 (n, dimension), n ≥ 1, not modified, into the empty `folder`, fsynced."""
+    def build(
+        self, rows: FloatMatrix, *, metric: Metric, recall_target: float, folder: Path, seed: int = 0
+    ) -> BuildReport:
+        """Build a segment over `rows` float32 (n, dimension), n ≥ 1, not modified, into the empty `folder`, fsynced.
+
+        Raises StoreError when the library or the disk refuses; what `folder` then holds is not a segment.
+        """
         ...
 
     def open(self, folder: Path) -> AnnSegment:
-        """Open what `build` wrote. Raises Corrupted when the files do not match their checksums."""
+        """Open what `build` wrote, under whatever path it lies now.
+
+        Raises Corrupted when the files do not match their checksums or another backend wrote them.
+        """
         ...
 
 
 def available_backend() -> AnnBackend | None:
-    """ScaNN where it is installed, else None: everything is then searched exactly."""
-    from ragvec.extras import available
-
+    """ScaNN where it is installed and loads, else None: everything is then searched exactly."""
     if not available("scann"):
         return None
+    from ragvec.ann.scann_library import library
     from ragvec.ann.scann_segment import ScannBackend
 
+    try:
+        library()
+    except ImportError as error:
+        _log.warning("ScaNN is installed but does not load, searches are exact instead: %s", error)
+        return None
     return ScannBackend()

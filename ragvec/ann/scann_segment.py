@@ -1,0 +1,280 @@
+"""Segments by ScaNN: a partition into leaves, and in each leaf codes of half a byte for every two coordinates.
+
+Files of a segment, besides `checksums.json` (see `ragvec.ann.sealed`):
+
+    report.json         {"backend": "scann", "format": 1, "report": BuildReport}
+    projection.npz      from stored rows to the coordinates that ScaNN indexes (`ragvec.ann.projection`)
+    scann_config.pb, scann_assets.pbtxt, serialized_partitioner.pb, ah_codebook.pb, datapoint_to_token.npy,
+    hashed_dataset.npy, hashed_dataset_soar.npy         ScaNN's own, naming each other by relative paths
+
+A segment of few rows, or one whose rows no parameters serve well, has the report alone and proposes all its rows.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ragvec.ann import tuning
+from ragvec.ann.backends import BuildReport
+from ragvec.ann.projection import Projection, fit
+from ragvec.ann.scann_library import library
+from ragvec.ann.sealed import seal, verify
+from ragvec.errors import Corrupted, StoreError
+from ragvec.types import FloatMatrix, Metric, RowArray
+
+__all__ = ["ScannBackend", "ScannSegment"]
+
+_NAME = "scann"
+_FORMAT = 1
+_REPORT = "report.json"
+_PROJECTION = "projection.npz"
+_ASSETS = "scann_assets.pbtxt"
+_MOST_THREADS = 16
+_BATCH_ENTRIES = 1 << 22
+"""Results asked of ScaNN in one call: 32 MB of positions and distances."""
+
+
+class _Description(msgspec.Struct, frozen=True):
+    backend: str
+    format: int
+    report: BuildReport
+
+
+class ScannSegment:
+    """A segment loaded into memory; its files may be moved or removed afterwards."""
+
+    def __init__(self, report: BuildReport, projection: Projection | None, searcher: Any) -> None:
+        self.report = report
+        self._projection = projection
+        self._searcher = searcher
+        self._all: RowArray = np.arange(report.rows if report.exhaustive else 0, dtype=np.uint32)
+        self._all.flags.writeable = False
+
+    def candidates(self, queries: FloatMatrix, *, k: int, effort: float = 1.0) -> list[RowArray]:
+        """See `AnnSegment`."""
+        leaves, count = tuning.setting(self.report, k=k, effort=effort)
+        if count >= self.report.rows or self._projection is None:
+            everything = self._everything()
+            return [everything] * len(queries)
+        found: list[RowArray] = []
+        step = max(1, _BATCH_ENTRIES // count)
+        for start in range(0, len(queries), step):
+            projected = self._projection.queries(queries[start : start + step])
+            found += self._search(projected, count=count, leaves=leaves, least=min(k, self.report.rows))
+        return found
+
+    def _search(self, projected: FloatMatrix, *, count: int, leaves: int, least: int) -> list[RowArray]:
+        positions, there = _ask(self._searcher, projected, count=count, leaves=leaves)
+        enough = np.count_nonzero(there, axis=1) >= least
+        found = [row[kept] for row, kept in zip(positions, there, strict=True)]
+        if leaves < self.report.leaves and not enough.all():
+            short = np.flatnonzero(~enough)
+            wider = min(4 * leaves, self.report.leaves)
+            again = self._search(projected[short], count=count, leaves=wider, least=least)
+            for at, row in zip(short.tolist(), again, strict=True):
+                found[at] = row
+        return found
+
+    def _everything(self) -> RowArray:
+        if len(self._all) != self.report.rows:
+            every = np.arange(self.report.rows, dtype=np.uint32)
+            every.flags.writeable = False
+            self._all = every
+        return self._all
+
+
+class ScannBackend:
+    """Builds and opens segments with ScaNN.
+
+    A build runs in up to `threads` threads (every processor of this process, at most 16, when None) and leaves the
+    interpreter lock free. With one thread the same rows and seed give the same files.
+    """
+
+    name = _NAME
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        self._threads = threads if threads is not None else min(_MOST_THREADS, _processors())
+
+    def build(
+        self, rows: FloatMatrix, *, metric: Metric, recall_target: float, folder: Path, seed: int = 0
+    ) -> BuildReport:
+        """See `AnnBackend`."""
+        started = time.monotonic()
+        report = _exhaustive(rows, metric=metric, recall_target=recall_target)
+        if len(rows) >= tuning.EXHAUSTIVE_ROWS:
+            report = self._build_tree(rows, report, folder=folder, seed=seed)
+        if report.exhaustive:
+            for path in folder.iterdir():
+                path.unlink()
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        report = msgspec.structs.replace(report, seconds=time.monotonic() - started, bytes=size)
+        description = _Description(backend=_NAME, format=_FORMAT, report=report)
+        (folder / _REPORT).write_bytes(msgspec.json.encode(description))
+        seal(folder)
+        return report
+
+    def open(self, folder: Path) -> ScannSegment:
+        """See `AnnBackend`."""
+        verify(folder)
+        report = _read_report(folder)
+        if report.exhaustive:
+            return ScannSegment(report, None, None)
+        return ScannSegment(report, _read_projection(folder, report), _load(folder))
+
+    def _build_tree(self, rows: FloatMatrix, report: BuildReport, *, folder: Path, seed: int) -> BuildReport:
+        projection = fit(rows, metric=report.metric, seed=seed)
+        projection.save(folder / _PROJECTION)
+        plan = tuning.plan(len(rows), projection.width)
+        try:
+            searcher = library().ScannNumpy(projection.rows(rows), _config(plan, projection.width), self._threads)
+            searcher.serialize(os.fsencode(folder), True)
+        except RuntimeError as error:
+            raise StoreError(f"ScaNN could not build a segment in `{folder}`: {error}", store=str(folder)) from error
+        del searcher
+        # What is measured is what will serve: the searcher as it comes back from the files.
+        loaded = _load(folder)
+
+        def search(queries: FloatMatrix, *, count: int, leaves: int) -> npt.NDArray[np.int32]:
+            positions, there = _ask(loaded, projection.queries(queries), count=count, leaves=leaves)
+            return np.where(there, positions.astype(np.int32), np.int32(-1))
+
+        points = tuning.measure(
+            search, rows, metric=report.metric, leaves=plan.leaves, recall_target=report.recall_target, seed=seed
+        )
+        first, second = points[0], points[min(1, len(points) - 1)]
+        if first.k * first.over_fetch >= len(rows):
+            return report
+        return msgspec.structs.replace(
+            report,
+            leaves=plan.leaves,
+            leaves_to_search=first.leaves,
+            over_fetch=first.over_fetch,
+            recall_at_10=first.recall,
+            recall_at_100=second.recall,
+            points=points,
+            exhaustive=False,
+        )
+
+
+def _exhaustive(rows: FloatMatrix, *, metric: Metric, recall_target: float) -> BuildReport:
+    return BuildReport(
+        rows=len(rows),
+        dimension=rows.shape[1],
+        metric=metric,
+        leaves=1,
+        leaves_to_search=1,
+        over_fetch=max(1.0, len(rows) / 10),
+        recall_at_10=1.0,
+        recall_at_100=1.0,
+        seconds=0.0,
+        bytes=0,
+        recall_target=recall_target,
+        exhaustive=True,
+    )
+
+
+def _ask(
+    searcher: Any, projected: FloatMatrix, *, count: int, leaves: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
+    """Positions (m, count) in ascending order of estimated distance, and which of them are results at all.
+
+    Runs in this thread alone: ScaNN's own pool would not survive a fork, and callers bring threads of their own.
+    """
+    positions, scores = searcher.search_batched(projected, count, count, leaves, False, 0)
+    return positions, ~np.isnan(scores)
+
+
+def _load(folder: Path) -> Any:
+    try:
+        assets = (folder / _ASSETS).read_text(encoding="utf-8")
+        searcher = library().ScannNumpy(os.fsencode(folder.resolve()), assets)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise Corrupted(f"ScaNN cannot read the segment `{folder}`: {error}", store=str(folder)) from error
+    searcher.set_num_threads(0)
+    return searcher
+
+
+def _read_report(folder: Path) -> BuildReport:
+    try:
+        description = msgspec.json.decode((folder / _REPORT).read_bytes(), type=_Description)
+    except (OSError, msgspec.DecodeError) as error:
+        raise Corrupted(f"`{folder / _REPORT}` does not describe a segment: {error}", store=str(folder)) from error
+    if (description.backend, description.format) != (_NAME, _FORMAT):
+        raise Corrupted(
+            f"Expected a segment by {_NAME}, format {_FORMAT}, got one by {description.backend}, format "
+            f"{description.format}, in `{folder}`",
+            store=str(folder),
+        )
+    return description.report
+
+
+def _read_projection(folder: Path, report: BuildReport) -> Projection:
+    path = folder / _PROJECTION
+    try:
+        projection = Projection.load(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise Corrupted(f"`{path}` is not a projection: {error}", store=str(folder)) from error
+    frame = projection.frame
+    if len(frame.centre) != report.dimension or frame.metric != report.metric:
+        raise Corrupted(
+            f"Expected a projection for {report.metric} in {report.dimension} dimensions, got one for "
+            f"{frame.metric} in {len(frame.centre)}, in `{path}`",
+            store=str(folder),
+        )
+    return projection
+
+
+def _config(plan: tuning.Plan, width: int) -> str:
+    """ScaNN's configuration (the ScannConfig message as text) of a tree over residual codes, without reordering."""
+    full, rest = divmod(width, plan.dims_per_block)
+    blocks = f"variable_blocks {{ num_blocks: {full} num_dims_per_block: {plan.dims_per_block} }}"
+    if rest:
+        blocks += f" variable_blocks {{ num_blocks: 1 num_dims_per_block: {rest} }}"
+    count = full + (rest > 0)
+    return f"""
+        num_neighbors: 10
+        distance_measure {{ distance_measure: "DotProductDistance" }}
+        partitioning {{
+          num_children: {plan.leaves}
+          min_cluster_size: {plan.smallest_leaf}
+          max_clustering_iterations: {plan.iterations}
+          expected_sample_size: {plan.training_rows}
+          single_machine_center_initialization: RANDOM_INITIALIZATION
+          partitioning_type: GENERIC
+          partitioning_distance {{ distance_measure: "SquaredL2Distance" }}
+          query_tokenization_distance_override {{ distance_measure: "DotProductDistance" }}
+          query_tokenization_type: FLOAT
+          query_spilling {{ spilling_type: FIXED_NUMBER_OF_CENTERS max_spill_centers: {max(1, plan.leaves // 10)} }}
+          database_spilling {{
+            spilling_type: TWO_CENTER_ORTHOGONALITY_AMPLIFIED
+            orthogonality_amplification_lambda: {plan.soar}
+            overretrieve_factor: 2
+          }}
+        }}
+        hash {{
+          asymmetric_hash {{
+            lookup_type: INT8_LUT16
+            num_clusters_per_block: 16
+            use_residual_quantization: true
+            use_global_topn: {str(count <= 256).lower()}
+            quantization_distance {{ distance_measure: "SquaredL2Distance" }}
+            projection {{ projection_type: VARIABLE_CHUNK input_dim: {width} {blocks} }}
+            fixed_point_lut_conversion_options {{ float_to_int_conversion_method: ROUND }}
+            expected_sample_size: {plan.training_rows}
+            max_clustering_iterations: {plan.iterations}
+          }}
+        }}
+    """
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

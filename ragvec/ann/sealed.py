@@ -1,0 +1,82 @@
+"""Folders of files that are written once: checksums of every file, verified before anything in them is trusted.
+
+`checksums.json` in such a folder holds `{"format": 1, "files": {name: [bytes, CRC-32]}}` for every other file. It is
+written last, so a folder without it was never finished.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+
+import msgspec
+
+from ragvec.errors import Corrupted
+
+__all__ = ["CHECKSUMS", "seal", "verify"]
+
+CHECKSUMS = "checksums.json"
+_FORMAT = 1
+_CHUNK = 1 << 20
+
+
+class _Seal(msgspec.Struct, frozen=True):
+    format: int
+    files: dict[str, tuple[int, int]]
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums of all files in `folder`, and make files and names durable."""
+    files = {path.name: _checksum(path, durable=True) for path in sorted(folder.iterdir())}
+    target = folder / CHECKSUMS
+    with target.open("wb") as file:
+        file.write(msgspec.json.encode(_Seal(format=_FORMAT, files=files)))
+        file.flush()
+        os.fsync(file.fileno())
+    if os.name != "nt":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def verify(folder: Path) -> None:
+    """Compare every file in `folder` with its checksum.
+
+    Raises:
+        Corrupted: a file is missing, of another size or of other content, or the folder was never sealed.
+    """
+    try:
+        stored = msgspec.json.decode((folder / CHECKSUMS).read_bytes(), type=_Seal)
+    except FileNotFoundError as error:
+        raise _damaged(folder, f"it has no {CHECKSUMS}") from error
+    except msgspec.DecodeError as error:
+        raise _damaged(folder, f"{CHECKSUMS} is not readable: {error}") from error
+    if stored.format != _FORMAT:
+        raise _damaged(folder, f"expected {CHECKSUMS} of format {_FORMAT}, got format {stored.format}")
+    for name, (size, crc) in stored.files.items():
+        try:
+            got = _checksum(folder / name, durable=False)
+        except FileNotFoundError as error:
+            raise _damaged(folder, f"`{name}` is missing") from error
+        if got != (size, crc):
+            raise _damaged(
+                folder, f"expected `{name}` of {size} bytes, CRC-32 {crc:08x}, got {got[0]} bytes, CRC-32 {got[1]:08x}"
+            )
+
+
+def _checksum(path: Path, *, durable: bool) -> tuple[int, int]:
+    size = crc = 0
+    with path.open("r+b" if durable else "rb") as file:
+        while chunk := file.read(_CHUNK):
+            size += len(chunk)
+            crc = zlib.crc32(chunk, crc)
+        if durable:
+            os.fsync(file.fileno())
+    return size, crc
+
+
+def _damaged(folder: Path, what: str) -> Corrupted:
+    return Corrupted(f"`{folder}` is damaged: {what}; it is derived data and can be built again", store=str(folder))

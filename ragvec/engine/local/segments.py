@@ -1,0 +1,321 @@
+"""The ANN segments of one generation of an index: which there are, which are due, and building them.
+
+The folder holds, besides `build.lock` (see `ragvec.engine.local.lease`), one folder a segment:
+
+    <first>-<last>/     rows [first, last), both in 12 decimal digits; the files inside are the backend's, checksummed
+    tmp-*               being built, or left by a build that was interrupted
+    old-*               superseded, being removed
+
+A segment's folder appears by a rename once its files are complete and fsynced, and never changes. The names are the
+whole index: of overlapping segments, readers take those that lead furthest from row 0 without a gap, and of these the
+fewest. Segments are derived data. One that is damaged, or was built for something else, is left out and replaced by the
+next build; rows that no segment covers are searched exactly.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import msgspec
+
+from ragvec.ann.backends import AnnBackend, AnnSegment
+from ragvec.engine.local.layout import sync_folder
+from ragvec.engine.local.lease import BuildLease
+from ragvec.engine.local.sqlite import store_error
+from ragvec.engine.protocol import SegmentStats
+from ragvec.errors import Corrupted, StoreReadOnly
+from ragvec.types import FloatMatrix, Metric
+
+__all__ = ["SEGMENT_MIN_ROWS", "Segment", "SegmentSet"]
+
+SEGMENT_MIN_ROWS = 4096
+"""From this many rows past the last segment on, a new one is due; fewer are searched exactly in well under 1 ms."""
+
+_log = logging.getLogger("ragvec.segments")
+_NAME = re.compile(r"(\d{12})-(\d{12})")
+_UNFINISHED = "tmp-"
+_SUPERSEDED = "old-"
+_LEASE = "build.lock"
+_SETTLED_SECONDS = 2.0
+"""A folder changed more recently may change again without a new time stamp, so its listing is not relied on."""
+
+
+class Segment(msgspec.Struct, frozen=True, eq=False):
+    """An open segment over the rows [first, last); positions that `ann` gives count from `first`."""
+
+    first: int
+    last: int
+    ann: AnnSegment
+    folder: Path
+    backend: str
+
+    def stats(self) -> SegmentStats:
+        """Its figures."""
+        report = self.ann.report
+        return SegmentStats(
+            first=self.first,
+            last=self.last,
+            backend=self.backend,
+            bytes=report.bytes,
+            build_seconds=report.seconds,
+            recall_at_10=report.recall_at_10,
+        )
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """A segment's folder as listed; `inode` and `changed` tell it from another of the same name."""
+
+    first: int
+    last: int
+    inode: int
+    changed: int
+
+
+class SegmentSet:
+    """The segments in `folder`, which need not exist; shared by threads, and by processes through the folder.
+
+    Without a `backend` there are none and none are due. With `read_only` nothing is built.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        backend: AnnBackend | None,
+        metric: Metric,
+        recall_target: float,
+        read_only: bool = False,
+    ) -> None:
+        self._folder = folder
+        self._backend = backend
+        self._metric: Metric = metric
+        self._recall_target = recall_target
+        self._read_only = read_only
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._open: dict[_Place, Segment] = {}
+        self._bad: dict[_Place, Path] = {}
+        self._current: tuple[Segment, ...] = ()
+        self._listed: int | None = None
+
+    @property
+    def damaged(self) -> list[Path]:
+        """Folders of segments that were found unfit to serve, in order of rows, until a build replaces them."""
+        bad = sorted(self._bad.items(), key=lambda item: (item[0].first, item[0].last))
+        return [path for _, path in bad]
+
+    def current(self) -> tuple[Segment, ...]:
+        """Open segments that cover [0, e1), [e1, e2), … without gap or overlap, whichever process built them.
+
+        One look at the folder's time stamp when nothing changed. While another thread opens new segments the earlier
+        ones are returned.
+        """
+        if self._backend is None:
+            return ()
+        stamp = self._stamp()
+        if stamp is not None and stamp == self._listed:
+            return self._current
+        lock = self._mutex()
+        if not lock.acquire(blocking=not self._current):
+            return self._current
+        try:
+            self._refresh()
+            return self._current
+        finally:
+            lock.release()
+
+    def due(self, rows: int) -> tuple[int, int] | None:
+        """The range of rows whose segment should be built next, when the index holds `rows`; None when none should.
+
+        It takes in the preceding segments as long as they hold no more rows than what follows them, so that sizes at
+        least double from each segment to the one before: O(log n) segments, every row built O(log n) times.
+        """
+        if self._backend is None or self._read_only:
+            return None
+        segments = self.current()
+        first = segments[-1].last if segments else 0
+        if rows - first < SEGMENT_MIN_ROWS:
+            return None
+        for segment in reversed(segments):
+            if segment.last - segment.first > rows - first:
+                break
+            first = segment.first
+        return first, rows
+
+    def build(self, first: int, last: int, rows: FloatMatrix) -> Segment | None:
+        """Build and open the segment over [first, last), whose vectors are `rows` float32 (last − first, dimension).
+
+        None when another thread or process is building, and without a backend. A segment that is there already and
+        holds the whole range is returned as it is. On success the segments within the range are removed; readers that
+        have them open keep them.
+
+        Raises:
+            StoreReadOnly: the folder cannot be written, or the set is read-only. StoreFull, StoreError: the disk or the
+            library refused; nothing changed.
+        """
+        if self._backend is None:
+            return None
+        if self._read_only:
+            raise StoreReadOnly(f"`{self._folder}` was opened read-only: no segment is built", store=str(self._folder))
+        try:
+            self._folder.mkdir(exist_ok=True)
+            with BuildLease(self._folder / _LEASE).try_acquire() as held:
+                if not held:
+                    return None
+                self._sweep()
+                return self._present(first, last) or self._build(self._backend, first, last, rows)
+        except OSError as error:
+            raise store_error(error, self._folder) from error
+
+    def close(self) -> None:
+        """Let go of the open segments; a later call opens them again."""
+        with self._mutex():
+            self._open.clear()
+            self._bad.clear()
+            self._current, self._listed = (), None
+
+    def _mutex(self) -> threading.Lock:
+        if self._pid != os.getpid():  # in the parent a thread may have held it, which does not exist here
+            self._lock, self._pid = threading.Lock(), os.getpid()
+        return self._lock
+
+    def _stamp(self) -> int | None:
+        """The folder's time of change; None when it is absent, or changed so recently that this says nothing."""
+        try:
+            changed = self._folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        return changed if changed < time.time_ns() - int(_SETTLED_SECONDS * 1e9) else None
+
+    def _refresh(self) -> None:
+        """List the folder, and open what has come; under the lock."""
+        stamp = self._stamp()
+        places = self._places()
+        while True:
+            cover = _cover([place for place in places if place not in self._bad])
+            wanted = next((place for place in cover if place not in self._open), None)
+            if wanted is None:
+                break
+            if not self._try_open(wanted):
+                places = self._places()
+        self._bad = {place: path for place, path in self._bad.items() if place in places}
+        self._open = {place: self._open[place] for place in cover}
+        self._current = tuple(self._open.values())
+        self._listed = stamp
+
+    def _try_open(self, place: _Place) -> bool:
+        """Open a segment; False when it is gone by now, or else noted as damaged."""
+        folder = self._folder / _name(place.first, place.last)
+        try:
+            self._open[place] = self._opened(place.first, place.last, folder)
+        except (Corrupted, OSError) as error:
+            # A segment is renamed before it is removed: if its name is still there the files are really bad.
+            if place in self._places():
+                self._bad[place] = folder
+                _log.warning("A segment is left out, its rows are searched exactly until it is built again: %s", error)
+            return False
+        return True
+
+    def _opened(self, first: int, last: int, folder: Path) -> Segment:
+        assert self._backend is not None
+        ann = self._backend.open(folder)
+        report = ann.report
+        if (report.rows, report.metric) != (last - first, self._metric) or report.recall_target < self._recall_target:
+            raise Corrupted(
+                f"Expected a segment of {last - first} rows under {self._metric}, tuned to recall "
+                f"{self._recall_target}, got {report.rows} rows under {report.metric}, tuned to "
+                f"{report.recall_target}, in `{folder}`",
+                store=str(folder),
+            )
+        return Segment(first=first, last=last, ann=ann, folder=folder, backend=self._backend.name)
+
+    def _places(self) -> list[_Place]:
+        found = []
+        try:
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    match = _NAME.fullmatch(entry.name)
+                    if match is None:
+                        continue
+                    try:
+                        status = entry.stat()
+                    except FileNotFoundError:
+                        continue
+                    first, last = int(match[1]), int(match[2])
+                    if first < last:
+                        found.append(_Place(first, last, status.st_ino, status.st_mtime_ns))
+        except FileNotFoundError:
+            return []
+        return sorted(found, key=lambda place: (place.first, place.last))
+
+    def _present(self, first: int, last: int) -> Segment | None:
+        """A segment that holds this range and serves already."""
+        with self._mutex():
+            self._refresh()
+            return next((s for s in self._current if s.first <= first and last <= s.last), None)
+
+    def _build(self, backend: AnnBackend, first: int, last: int, rows: FloatMatrix) -> Segment:
+        unfinished = self._folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
+        unfinished.mkdir()
+        try:
+            backend.build(rows, metric=self._metric, recall_target=self._recall_target, folder=unfinished)
+            segment = self._opened(first, last, unfinished)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        within = [place for place in self._places() if first <= place.first and place.last <= last]
+        final = self._folder / _name(first, last)
+        for place in within:
+            if (place.first, place.last) == (first, last):  # damaged, or it would have been returned
+                self._retire(place)
+        unfinished.rename(final)
+        sync_folder(self._folder)
+        for place in within:
+            if (place.first, place.last) != (first, last):
+                self._retire(place)
+        self._sweep()
+        segment = msgspec.structs.replace(segment, folder=final)
+        with self._mutex():
+            status = final.stat()
+            self._open[_Place(first, last, status.st_ino, status.st_mtime_ns)] = segment
+            self._refresh()
+        return segment
+
+    def _retire(self, place: _Place) -> None:
+        name = _name(place.first, place.last)
+        (self._folder / name).rename(self._folder / f"{_SUPERSEDED}{uuid.uuid4().hex}")
+
+    def _sweep(self) -> None:
+        """Remove what interrupted builds left and what was superseded; under the lease, so nobody is at work on it."""
+        for path in self._folder.iterdir():
+            if path.name.startswith((_UNFINISHED, _SUPERSEDED)):
+                shutil.rmtree(path)
+
+
+def _name(first: int, last: int) -> str:
+    return f"{first:012d}-{last:012d}"
+
+
+def _cover(places: list[_Place]) -> list[_Place]:
+    """Of places in order of rows, those that lead from row 0 furthest without gap or overlap; the fewest such."""
+    best: dict[int, tuple[int, int, _Place | None]] = {}
+    for place in reversed(places):
+        end, count, _ = best.get(place.last, (place.last, 0, None))
+        known = best.get(place.first)
+        if known is None or (end, -count - 1) > (known[0], -known[1]):
+            best[place.first] = (end, count + 1, place)
+    cover: list[_Place] = []
+    at = 0
+    while at in best:
+        chosen = best[at][2]
+        assert chosen is not None
+        cover.append(chosen)
+        at = chosen.last
+    return cover
