@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from ragvec.errors import InvalidRequest, NonFilterableKey
+from ragvec.filters.interpret import matches
 from ragvec.filters.nodes import Eq, Filter
 from ragvec.kendra.facets import FacetCounts, count_facets
 from ragvec.kendra.filters import leaves
@@ -22,13 +23,16 @@ from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request import Request, conjunction
 from ragvec.kendra.settings import Settings
 from ragvec.kendra.sorting import in_order
-from ragvec.pipeline.passages import DOCUMENT_ID, PAGE_NUMBER, PASSAGE, TEXT
+from ragvec.pipeline.passages import BEGIN, DOCUMENT_ID, END, PAGE_NUMBER, PASSAGE, TEXT
 from ragvec.types import FloatVector
 
 if TYPE_CHECKING:
     from ragvec.store import Index
 
 __all__ = ["Found", "Outcome", "find_documents", "nearest_passages", "page_of"]
+
+_OF_PASSAGES = frozenset({PAGE_NUMBER, PASSAGE, BEGIN, END})
+"""What differs between the passages of one document."""
 
 
 class Found(msgspec.Struct, frozen=True, eq=False):
@@ -71,7 +75,7 @@ def find_documents(
     facets = count_facets([found.metadata for found in documents], request.facets)
     ordered = in_order(documents, request.sort)
     outcome = page_of(ordered, request, most=settings.limits.results, facets=facets)
-    return outcome if request.text is not None else _with_text(index, outcome)
+    return outcome if request.text is not None else _with_text(index, outcome, request.where)
 
 
 def page_of(
@@ -127,7 +131,7 @@ def _browse(index: Index, request: Request) -> list[Found]:
     The first passage stands for its document, unless the filter looks at what differs between passages.
     """
     _check_filterable(index, request.where)
-    by_passage = any(getattr(leaf, "field", None) == PAGE_NUMBER for leaf in leaves(request.where))
+    by_passage = any(getattr(leaf, "field", "") in _OF_PASSAGES for leaf in leaves(request.where))
     where = request.where if by_passage else conjunction(request.where, Eq(PASSAGE, 0))
     found = []
     for record in index.iter(where=where):
@@ -145,13 +149,15 @@ def _best_per_document(passages: Iterable[Found]) -> list[Found]:
     return list(best.values())
 
 
-def _with_text(index: Index, outcome: Outcome) -> Outcome:
-    """The page with its passages' text read; one that vanished meanwhile stays without."""
-    records = {record.key: record for record in index.get([found.key for found in outcome.items], data=False)}
+def _with_text(index: Index, outcome: Outcome, where: Filter) -> Outcome:
+    """The page with its passages' text read.
+
+    What was replaced meanwhile is read as it is now, if it still satisfies the filter, which may say who may see it;
+    what does not, or is gone, stays without text.
+    """
+    records = index.get([found.key for found in outcome.items], data=False)
+    now = {record.key: record.metadata for record in records if record.metadata and matches(where, record.metadata)}
     items = tuple(
-        msgspec.structs.replace(found, metadata=records[found.key].metadata or found.metadata)
-        if found.key in records
-        else found
-        for found in outcome.items
+        msgspec.structs.replace(found, metadata=now.get(found.key, found.metadata)) for found in outcome.items
     )
     return msgspec.structs.replace(outcome, items=items)

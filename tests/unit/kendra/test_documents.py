@@ -70,6 +70,7 @@ def test_browsing_by_page_number_finds_documents_that_have_such_a_page(store: St
     response = client.query(IndexId=index.uid, AttributeFilter=third)
     assert ids(response) == ["a.pdf"]
     assert response["ResultItems"][0]["DocumentExcerpt"]["Text"] == "...three."
+    assert [item.excerpt for item in QueryIndex(index).search(where={"_passage": {"$gte": 1}})] == ["...two...."]
 
 
 def test_highlights_stand_on_the_words_of_unicode_text(store: Store) -> None:
