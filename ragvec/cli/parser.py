@@ -14,6 +14,8 @@ __all__ = ["DEFAULT_STORE", "build", "parse"]
 
 DEFAULT_STORE = "ragvec-store"
 
+_DASHED = frozenset({"--sort", "--text", "--key", "--token", "--group", "--user"})
+
 DESCRIPTION = """\
 Documents in, trusted answers out: a durable vector store, search and query
 layer for RAG, on your own machine.
@@ -39,7 +41,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, Output
         SystemExit: help was asked for, or the usage is wrong.
     """
     parser = build()
-    arguments, rest = parser.parse_known_args(argv)
+    arguments, rest = parser.parse_known_args(_joined(sys.argv[1:] if argv is None else argv))
     # argparse gives a list that may be empty its items only where it meets them first: take up those after an option.
     items = getattr(arguments, getattr(arguments, "list_argument", ""), None)
     if rest and items is not None and not any(word.startswith("-") for word in rest):
@@ -51,6 +53,18 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, Output
         raise SystemExit(2)
     arguments.store = getattr(arguments, "store", None) or os.environ.get("RAGVEC_STORE") or DEFAULT_STORE
     return arguments, Output(json=getattr(arguments, "json", False), quiet=getattr(arguments, "quiet", False))
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """`words` with options joined to values that may begin with a dash, as argparse wants it: `--sort=-year`."""
+    joined: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            return [*joined, word, *rest]
+        value = next(rest, None) if word in _DASHED else None
+        joined.append(word if value is None else f"{word}={value}")
+    return joined
 
 
 def build() -> argparse.ArgumentParser:

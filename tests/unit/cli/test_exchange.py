@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import ragvec as package
 
 Run = Callable[..., Any]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ragvec.cli.main import main
 from ragvec.cli.parser import build
 
@@ -199,10 +200,14 @@ def lines_for(count: int) -> str:
         ("export", "work/notes", "-"),
     ],
 )
-def test_a_reader_that_goes_away_ends_the_command_quietly(process: Run, store: Path, words: tuple[str, ...]) -> None:
-    assert process("buckets", "create", "work").status == 0
-    assert process("indexes", "create", "work/notes", "--dimension", "2").status == 0
-    assert process("vectors", "put", "work/notes", stdin=lines_for(5000)).status == 0
+def test_a_reader_that_goes_away_ends_the_command_quietly(
+    ragvec: Run, store: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(lines_for(5000))
+    ragvec("buckets", "create", "work")
+    ragvec("indexes", "create", "work/notes", "--dimension", "2")
+    assert ragvec("vectors", "put", "work/notes", path).status == 0
     command = [sys.executable, "-m", "ragvec", "--store", str(store), *words]
     # Unbuffered, Python itself loses the rest of a write that a closed pipe cut short, without an error.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -216,9 +221,9 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(process: Run, store: P
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for children")
-def test_an_interrupt_exits_with_130_and_one_line(process: Run, store: Path) -> None:
-    assert process("buckets", "create", "work").status == 0
-    assert process("indexes", "create", "work/notes", "--dimension", "2").status == 0
+def test_an_interrupt_exits_with_130_and_one_line(ragvec: Run, store: Path) -> None:
+    ragvec("buckets", "create", "work")
+    ragvec("indexes", "create", "work/notes", "--dimension", "2")
     command = [sys.executable, "-m", "ragvec", "--store", str(store), "vectors", "put", "work/notes", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdin is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ragvec.cli.records import shortest
 
 Run = Callable[..., Any]
