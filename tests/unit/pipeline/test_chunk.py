@@ -11,7 +11,9 @@ from ragvec.pipeline.documents import Block, Document
 from ragvec.pipeline.tokenizers import RegexTokenizer
 
 TOKENS = RegexTokenizer()
-WORDS = st.sampled_from(["word", "Word.", "end!", "\n", "\n\n", "\r\n", "- item", "# Head", "A   B", "😀", "漢字。", "x" * 40])
+WORDS = st.sampled_from(
+    ["word", "Word.", "end!", "\n", "\n\n", "\r\n", "- item", "# Head", "A   B", "😀", "漢字。", "x" * 40]
+)
 TEXTS = st.lists(WORDS, max_size=80).map(" ".join) | st.text(max_size=150)
 
 

@@ -85,7 +85,9 @@ def test_jsonl_is_a_document_a_line(tmp_path: Path) -> None:
 
 def test_lines_that_are_no_documents_are_named(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
-    path.write_text('{"id": "a", "text": "x"}\n{broken\n[1]\n{"id": "b"}\n\n{"id": "c", "text": "x", "_no": 1}', "utf-8")
+    path.write_text(
+        '{"id": "a", "text": "x"}\n{broken\n[1]\n{"id": "b"}\n\n{"id": "c", "text": "x", "_no": 1}', "utf-8"
+    )
     found = failures(path)
     assert [(failure.source, failure.document_id) for failure in found] == [
         ("d.jsonl:2", ""),
@@ -140,7 +142,12 @@ def test_langchain_documents_are_known_by_their_shape() -> None:
     )
     assert [document.id for document in found[:3]] == ["mine", "x.pdf#page=3", "meta"]
     assert found[3].id.startswith("sha256:")
-    assert (found[0].title, found[0].uri, found[0].file_type, found[0].attributes) == ("T", "a/b.md", "md", {"year": 2024})
+    assert (found[0].title, found[0].uri, found[0].file_type, found[0].attributes) == (
+        "T",
+        "a/b.md",
+        "md",
+        {"year": 2024},
+    )
 
 
 def test_documents_and_mappings_may_be_mixed() -> None:
@@ -163,7 +170,10 @@ def test_an_id_is_taken_once() -> None:
     [
         (Document(id="", text="x"), "Expected an id, got an empty one"),
         (Document(id="a", text="\ud800"), "Expected valid text, got a lone surrogate at character 1"),
-        (Document(id="a", text="x", attributes={"_mine": 1}), "Expected an attribute name that does not begin with '_'"),
+        (
+            Document(id="a", text="x", attributes={"_mine": 1}),
+            "Expected an attribute name that does not begin with '_'",
+        ),
     ],
 )
 def test_documents_that_cannot_be_stored_are_failures(document: Document, reason: str) -> None:
@@ -174,7 +184,14 @@ def test_documents_that_cannot_be_stored_are_failures(document: Document, reason
 def test_a_file_of_attributes_gives_ids_and_wins(folder: Path) -> None:
     sidecar = lines(
         folder / "attributes.jsonl",
-        {"path": "b.md", "id": "rules/b", "title": "Better", "access_groups": ["hr"], "file_type": "note", "gone": None},
+        {
+            "path": "b.md",
+            "id": "rules/b",
+            "title": "Better",
+            "access_groups": ["hr"],
+            "file_type": "note",
+            "gone": None,
+        },
         {"path": "sub/../sub/a.txt", "department": "IT"},
         {"id": "t.csv", "view_count": 3},
     )

@@ -65,7 +65,10 @@ def test_front_matter_gives_title_and_attributes(tmp_path: Path) -> None:
 
 def test_what_only_looks_like_front_matter_is_text() -> None:
     assert front_matter("--- \nnot closed: x") == ({}, "--- \nnot closed: x")
-    assert front_matter("---\ndraft: true\nrate: 0.5\nnested:\n  deep: 1\n---\nx") == ({"draft": True, "rate": 0.5}, "x")
+    assert front_matter("---\ndraft: true\nrate: 0.5\nnested:\n  deep: 1\n---\nx") == (
+        {"draft": True, "rate": 0.5},
+        "x",
+    )
 
 
 def test_html_is_read_as_it_looks(tmp_path: Path) -> None:
@@ -102,7 +105,9 @@ def test_html_in_its_declared_encoding(tmp_path: Path) -> None:
     assert document.notes == ("decoded as windows-1251, as the file declares",)
 
 
-@pytest.mark.parametrize("page", ["<p>a<p>b", "a<table><tr><td>b", "<ul><li>a<li>b</ul></div></table></h2>", "<h2>a<p>b"])
+@pytest.mark.parametrize(
+    "page", ["<p>a<p>b", "a<table><tr><td>b", "<ul><li>a<li>b</ul></div></table></h2>", "<h2>a<p>b"]
+)
 def test_unclosed_html_loses_nothing(tmp_path: Path, page: str) -> None:
     text = only(write(tmp_path / "a.html", page)).text
     assert "a" in text

