@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import re
 import sys
@@ -16,6 +17,7 @@ from ragvec.cli.problems import CommandError
 from ragvec.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    import msgspec
     import numpy as np
     import numpy.typing as npt
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "parse_line", "read_lines", "shortest", "store_lines"]
 
-_FIELDS = {"key", "data", "vector", "metadata"}
 _GZIP = b"\x1f\x8b"
 _BATCH_NUMBERS = 1 << 20
 """Records are stored in transactions of about this many numbers, so that memory stays small whatever the file is."""
@@ -65,33 +66,30 @@ def parse_line(number: int, line: bytes, *, source: str, dimension: int) -> Line
 
     place = f"line {number} of {_name(source)}"
     try:
-        record = msgspec.json.decode(line)
+        row = _decoder().decode(line)
+    except msgspec.ValidationError as error:
+        raise CommandError(f"{place} is not a record: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(f"{place} is not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise CommandError(f"{place}: expected an object with key, data and metadata, got {_kind(record)}")
-    unknown = sorted(set(record) - _FIELDS)
-    if unknown:
-        raise CommandError(f"{place}: unknown field {unknown[0]!r}; a record has key, data (or vector) and metadata")
-    key, metadata = record.get("key"), record.get("metadata")
-    if not isinstance(key, str):
-        raise CommandError(f"{place}: expected a text as key, got {_kind(key)}")
-    if ("data" in record) == ("vector" in record):
-        raise CommandError(f"{place}: expected exactly one of data and vector for key {key!r}")
-    numbers = record.get("data", record.get("vector"))
-    if isinstance(numbers, dict) and list(numbers) == ["float32"]:
-        numbers = numbers["float32"]
-    if not isinstance(numbers, list) or not all(type(value) in (int, float) for value in numbers):
-        raise CommandError(f"{place}: expected a list of numbers as vector of key {key!r}")
+    given = [numbers for numbers in (row.data, row.vector) if numbers is not None]
+    if len(given) != 1:
+        raise CommandError(f"{place}: expected exactly one of data and vector for key {row.key!r}")
+    numbers = given[0] if isinstance(given[0], list) else given[0].float32
     if len(numbers) != dimension:
-        raise CommandError(f"{place}: expected {dimension} numbers for key {key!r}, got {len(numbers)}")
-    if metadata is not None and not isinstance(metadata, dict):
-        raise CommandError(f"{place}: expected an object as metadata of key {key!r}, got {_kind(metadata)}")
-    try:
-        vector = np.array(numbers, dtype=np.float64)
-    except OverflowError:
-        raise CommandError(f"{place}: a number of key {key!r} is too large") from None
-    return Line(number, key, vector, metadata)
+        raise CommandError(f"{place}: expected {dimension} numbers for key {row.key!r}, got {len(numbers)}")
+    return Line(number, row.key, np.array(numbers, dtype=np.float64), row.metadata)
+
+
+@functools.cache
+def _decoder() -> msgspec.json.Decoder[Any]:
+    import msgspec
+
+    numbers = msgspec.defstruct("Numbers", [("float32", list[float])], forbid_unknown_fields=True)
+    vector = list[float] | numbers | None
+    metadata = dict[str, Any] | None
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]]
+    fields = [("key", str), ("data", vector, None), ("vector", vector, None), ("metadata", metadata, None)]
+    return msgspec.json.Decoder(msgspec.defstruct("Row", fields, forbid_unknown_fields=True))
 
 
 def store_lines(index: Index, lines: Iterable[Line], *, source: str, dimension: int, taken_back: bool = False) -> int:
@@ -175,8 +173,3 @@ def _numbered(source: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
 
 def _name(path: str) -> str:
     return "standard input" if path == "-" else path
-
-
-def _kind(value: object) -> str:
-    names = {type(None): "nothing", bool: "true or false", dict: "an object", list: "a list", str: "a text"}
-    return names.get(type(value), "a number")
