@@ -200,7 +200,7 @@ class IndexEngine(Protocol):
         ...
 
     def optimize(self) -> None:
-        """Build whatever segments are due, in this thread, and return when they serve."""
+        """Build whatever segments are due and return when they serve; what another process is building is left to it."""
         ...
 
 

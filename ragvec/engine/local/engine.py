@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -48,6 +49,7 @@ class LocalEngine:
         self._clock = clock
         self._indexes: dict[str, LocalIndex] = {}
         self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._maintenance = Maintenance() if background and not read_only else None
         self._backend = available_backend()
         self.catalog = LocalCatalog(self._folder, read_only=read_only, on_drop=self._drop)
@@ -62,6 +64,9 @@ class LocalEngine:
 
     def index(self, spec: IndexSpec) -> LocalIndex:
         """The open index of this spec (the same object while it stays open)."""
+        if self._pid != os.getpid():
+            # A forked child starts with nothing open: another thread of the parent may hold any of the locks inherited.
+            self._lock, self._indexes, self._pid = threading.Lock(), {}, os.getpid()
         with self._lock:
             found = self._indexes.get(spec.uid)
             if found is None:
@@ -86,6 +91,11 @@ class LocalEngine:
         """The indexes open in this process."""
         with self._lock:
             return iter(list(self._indexes.values()))
+
+    def settle(self) -> None:
+        """Return when the background has nothing left to build."""
+        if self._maintenance is not None:
+            self._maintenance.settle()
 
     def close(self) -> None:
         """Wait for the build in progress, if any, then release files and connections. Later use opens them again."""

@@ -54,6 +54,7 @@ class LocalIndex:
         self._still_exists = still_exists
         self._on_growth = on_growth
         self._lock = threading.Lock()
+        self._building = threading.Lock()
         self._generation = self._open(_first_generation(folder))
 
     # -- changes ---------------------------------------------------------------------------------------------------
@@ -167,8 +168,10 @@ class LocalIndex:
             snapshot = self.snapshot()
             if snapshot.generation.postings_behind(snapshot.rows):
                 snapshot.generation.postings_view(snapshot.rows)
-            while self._build_one():
-                pass
+            # A build that the background has begun is waited for, and what is still due afterwards is built here.
+            with self._building:
+                while self._build_one():
+                    pass
 
     # -- for the engine --------------------------------------------------------------------------------------------
 

@@ -53,6 +53,15 @@ class Maintenance:
                 self._thread = threading.Thread(target=self._work, name="ragvec-maintenance", daemon=False)
                 self._thread.start()
 
+    def settle(self) -> None:
+        """Return when everything that waits has been looked at."""
+        while True:
+            with self._lock:
+                thread = self._thread if self._pid == os.getpid() else None
+            if thread is None:
+                return
+            thread.join()
+
     def stop(self) -> None:
         """Drop what waits and return when the work in progress is done."""
         with self._lock:

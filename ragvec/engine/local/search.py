@@ -22,6 +22,9 @@ EXACT_MATCHES = 20_000
 """Up to this many matching rows are all scored exactly: their gather and product take about as long as a filtered ANN
 search."""
 
+_FILTERED_FETCH = 2.0
+"""Under a filter, segments are asked for this many times the neighbours of which k match on average."""
+
 _DENSE = 4
 """A scan of everything with a mask beats gathering the matches from one match in this many rows on."""
 
@@ -41,8 +44,9 @@ def plan(*, rows: int, matches: int, k: int, segment_rows: int) -> Plan:
     """Choose by cost. `rows` are all, `matches` those that satisfy the filter and live, `segment_rows` those that
     segments cover."""
     if segment_rows and matches > EXACT_MATCHES:
-        # Of the neighbours that a segment proposes only the matching share counts.
-        fetch = int(np.ceil(k * rows / matches * (1.0 if matches == rows else 1.5)))
+        # Of the neighbours that a segment proposes only the matching share counts; the wider net also finds matches that
+        # lie off the leaves where most neighbours are.
+        fetch = k if matches == rows else int(np.ceil(_FILTERED_FETCH * k * rows / matches))
         if fetch < segment_rows // 4:
             return Plan("segments", matches, fetch)
     if matches * _DENSE >= rows:
