@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ragvec.cli.answers import WIDEST, draw_results, page_text
 from ragvec.cli.arguments import Commands, Target, command
 from ragvec.cli.opening import writable_store
-from ragvec.cli.output import Output, clean, table
+from ragvec.cli.output import Output, clean, table, visible
 from ragvec.cli.problems import CommandError
 from ragvec.cli.query import read_dates
 from ragvec.cli.stats import draw_stats, store_stats
@@ -151,7 +151,7 @@ def _ingest(store: Store, handbook: Path, arguments: argparse.Namespace, output:
         )
         reports[into] = report
         if not output.json:
-            output.console.print(str(report))
+            output.console.print(visible(str(report)), soft_wrap=True)
     return reports
 
 

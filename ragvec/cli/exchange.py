@@ -37,7 +37,6 @@ __all__ = ["add"]
 _FORMAT = 1
 _FIRST = '{"ragvec":"export",…}'
 _BATCH = 500
-_PROPERTIES = ("attributes", "embedder")
 _HEADER = {"dimension": int, "metric": str, "non_filterable": list, "properties": dict}
 
 
@@ -100,6 +99,8 @@ def _write(index: Index, records: Iterable[Record], sink: IO[bytes]) -> int:
     import msgspec
     import numpy as np
 
+    from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, EMBEDDER_PROPERTY
+
     encode = msgspec.json.encode
     header = {
         "ragvec": "export",
@@ -107,7 +108,11 @@ def _write(index: Index, records: Iterable[Record], sink: IO[bytes]) -> int:
         "dimension": index.dimension,
         "metric": index.metric,
         "non_filterable": sorted(index.non_filterable),
-        "properties": {name: value for name in _PROPERTIES if (value := index.property(name)) is not None},
+        "properties": {
+            name: value
+            for name in (ATTRIBUTES_PROPERTY, EMBEDDER_PROPERTY)
+            if (value := index.property(name)) is not None
+        },
     }
     sink.write(encode(header) + b"\n")
     written = 0
@@ -244,6 +249,8 @@ def _destination(store: Store, arguments: argparse.Namespace, header: dict[str, 
 
 def _check_same(index: Index, header: dict[str, Any], *, name: str) -> None:
     """Refuse to mix what does not belong together."""
+    from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, EMBEDDER_PROPERTY
+
     for what, here, there in (
         ("dimension", index.dimension, header["dimension"]),
         ("metric", index.metric, header["metric"]),
@@ -251,10 +258,10 @@ def _check_same(index: Index, header: dict[str, Any], *, name: str) -> None:
     ):
         if here != there:
             raise CommandError(f"index {name} has {what} {here}, and the file has {there}")
-    embedder, theirs = index.property("embedder"), header["properties"].get("embedder")
+    embedder, theirs = index.property(EMBEDDER_PROPERTY), header["properties"].get(EMBEDDER_PROPERTY)
     if embedder and theirs and embedder != theirs:
         raise CommandError(f"index {name} was filled by the embedder {embedder}, and the file by {theirs}")
-    types, types_there = index.property("attributes") or {}, header["properties"].get("attributes") or {}
+    types, types_there = index.property(ATTRIBUTES_PROPERTY) or {}, header["properties"].get(ATTRIBUTES_PROPERTY) or {}
     for attribute in sorted(types.keys() & types_there.keys()):
         if types[attribute] != types_there[attribute]:
             raise CommandError(

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ragvec.cli.arguments import Commands, command, count, target
-from ragvec.cli.opening import existing_store, open_bucket, open_index
+from ragvec.cli.opening import embedder_name, existing_store, open_bucket, open_index
 from ragvec.cli.output import Output, number_text, table
 from ragvec.cli.problems import UsageError
 
@@ -91,14 +91,13 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
 def index_summary(index: Index) -> dict[str, Any]:
     """An index on one line."""
     spec = index.spec
-    embedder = index.property("embedder")
     return {
         "bucket": spec.bucket,
         "index": spec.name,
         "vectors": index.count(),
         "dimension": spec.dimension,
         "metric": spec.metric,
-        "embedder": embedder.get("name") if isinstance(embedder, dict) else None,
+        "embedder": embedder_name(index),
     }
 
 
@@ -145,10 +144,12 @@ def _create(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _show(arguments: argparse.Namespace, output: Output) -> int:
+    from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY
+
     with existing_store(arguments.store) as store:
         index = open_index(store, arguments.index)
         summary = index_summary(index)
-        attributes = index.property("attributes") or {}
+        attributes = index.property(ATTRIBUTES_PROPERTY) or {}
         spec = index.spec
         document = summary | {
             "uid": spec.uid,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragvec.cli.arguments import Commands, command, count, target
-from ragvec.cli.opening import writable_store
-from ragvec.cli.output import Output
+from ragvec.cli.opening import embedder_name, writable_store
+from ragvec.cli.output import Output, visible
 from ragvec.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         report = _pipeline(index, arguments).run(
             documents, remove_missing=arguments.remove_missing, progress=not output.quiet
         )
-    output.show({"index": str(arguments.into), "report": report}, lambda console: console.print(str(report)))
+    output.show(
+        {"index": str(arguments.into), "report": report},
+        lambda console: console.print(visible(str(report)), soft_wrap=True),
+    )
     return 1 if report.failed and not report.documents else 0
 
 
@@ -84,7 +87,7 @@ def _pipeline(index: Index, arguments: argparse.Namespace) -> Pipeline:
 
     embedder = arguments.embedder
     if embedder is None and index.exists():
-        embedder = (index.property("embedder") or {}).get("name")
+        embedder = embedder_name(index)
     pipeline = Pipeline(index=index, embedder=embedder)
     if arguments.chunk_tokens is None and arguments.overlap is None:
         return pipeline

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from ragvec.cli.output import clean
 from ragvec.cli.parser import parse
 from ragvec.cli.problems import CommandError
 from ragvec.errors import RagvecError
@@ -48,7 +49,7 @@ def _complain(message: str) -> None:
     # The reader of the answer may be gone; what it has not read yet must not hide the message.
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
-    print(f"ragvec: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    print(f"ragvec: error: {clean(message)}", file=sys.stderr)  # noqa: T201
 
 
 def _abandon(stream: object) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ragvec.kendra.index import QueryIndex
     from ragvec.store import Bucket, Index, Store
 
-__all__ = ["existing_store", "open_bucket", "open_index", "text_index", "writable_store"]
+__all__ = ["embedder_name", "existing_store", "open_bucket", "open_index", "text_index", "writable_store"]
 
 _LISTED = 20
 
@@ -80,6 +80,14 @@ def open_index(store: Store, target: Target) -> Index:
     return index
 
 
+def embedder_name(index: Index) -> str | None:
+    """The name of the embedder that filled the index, None when it holds other vectors or none yet."""
+    from ragvec.pipeline.passages import EMBEDDER_PROPERTY
+
+    embedder = index.property(EMBEDDER_PROPERTY)
+    return str(embedder["name"]) if embedder is not None else None
+
+
 def text_index(index: Index) -> QueryIndex:
     """The index as one that is searched by text.
 
@@ -88,7 +96,7 @@ def text_index(index: Index) -> QueryIndex:
     """
     from ragvec.kendra.index import QueryIndex
 
-    if index.property("embedder") is None:
+    if embedder_name(index) is None:
         raise CommandError(
             f"index {index.bucket.name}/{index.name} was not filled by `ragvec ingest` and has no embedder for texts; "
             "search it by vector or key with `ragvec vectors query`"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Output", "bytes_text", "clean", "json_text", "metadata_text", "new_console", "number_text", "table"]
+__all__ = ["Output", "bytes_text", "clean", "json_text", "metadata_text", "number_text", "table", "visible"]
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Output:
     @functools.cached_property
     def console(self) -> Console:
         """Standard output in rich's hands, which detects colour and width, and obeys NO_COLOR."""
-        return new_console()
+        return _new_console()
 
     def show(self, document: object, view: Callable[[Console], object]) -> None:
         """Print `document` as JSON, or let `view` draw it."""
@@ -69,17 +69,17 @@ class Output:
         return bar
 
 
-def new_console(**options: Any) -> Console:
-    """A rich console that takes texts as they are, and leaves closed pipes to the caller."""
+def _new_console() -> Console:
+    """A rich console on standard output that takes texts as they are, and leaves closed pipes to the caller."""
     from rich.console import Console
 
     class QuietConsole(Console):
         def on_broken_pipe(self) -> None:
             raise  # the error that rich is handling when it calls this
 
-    if "file" not in options and hasattr(sys.stdout, "reconfigure") and not _is_unicode(sys.stdout):
+    if hasattr(sys.stdout, "reconfigure") and not _is_unicode(sys.stdout):
         sys.stdout.reconfigure(errors="backslashreplace")
-    return QuietConsole(highlight=False, markup=False, emoji=False, **options)
+    return QuietConsole(highlight=False, markup=False, emoji=False)
 
 
 def json_text(value: object, *, ascii_only: bool = False) -> str:
@@ -90,9 +90,14 @@ def json_text(value: object, *, ascii_only: bool = False) -> str:
     return json.dumps(plain, ensure_ascii=ascii_only, separators=(",", ":"), allow_nan=False)
 
 
+def visible(text: str) -> str:
+    """`text` with control characters but line feeds replaced: a document cannot send commands to the terminal."""
+    return "\n".join(_CONTROLS.sub("�", line) for line in text.split("\n"))
+
+
 def clean(text: str) -> str:
-    """`text` on one line, with control characters made visible: a document cannot send commands to the terminal."""
-    return _CONTROLS.sub("�", _SPACES.sub(" ", text)).strip()
+    """`text` on one line, as `visible` has it."""
+    return visible(_SPACES.sub(" ", text)).strip()
 
 
 def metadata_text(metadata: Mapping[str, Any]) -> str:
@@ -125,7 +130,6 @@ def table(
     *,
     empty: str,
     right: Sequence[str] = (),
-    title: str = "",
 ) -> None:
     """Print a table, or `empty` when it has no rows. `right` names the columns that are aligned right.
 
@@ -134,15 +138,7 @@ def table(
     from rich import box
     from rich.table import Table
 
-    drawn = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        pad_edge=False,
-        header_style="bold",
-    )
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for name in columns:
         drawn.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:

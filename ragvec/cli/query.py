@@ -68,10 +68,11 @@ def read_dates(where: Mapping[str, Any] | None, index: Index) -> dict[str, Any] 
         InvalidRequest: text under a date attribute that is no date.
     """
     from ragvec.kendra.attributes import Schema
+    from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY
 
     if where is None:
         return None
-    fields = Schema.of(index.property("attributes") or {}).fields
+    fields = Schema.of(index.property(ATTRIBUTES_PROPERTY) or {}).fields
     dates = {name for name, field in fields.items() if field.type == "DATE_VALUE"}
     return {name: _dated(name, value, dates, within=False) for name, value in where.items()}
 

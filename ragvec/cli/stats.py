@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ragvec.cli.arguments import Commands, command, target
-from ragvec.cli.opening import existing_store, open_index
+from ragvec.cli.opening import embedder_name, existing_store, open_index
 from ragvec.cli.output import Output, bytes_text, number_text, table
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def store_stats(store: Store) -> list[dict[str, Any]]:
     return [_figures(index) for bucket in store.buckets() for index in bucket.indexes()]
 
 
-def draw_stats(console: Console, figures: list[dict[str, Any]], *, title: str = "") -> None:
+def draw_stats(console: Console, figures: list[dict[str, Any]]) -> None:
     """A table of figures, with a line of totals below more than one index."""
     rows = [
         (
@@ -61,19 +61,17 @@ def draw_stats(console: Console, figures: list[dict[str, Any]], *, title: str = 
         rows,
         right=("vectors", "dimension", "on disk"),
         empty="No indexes yet.",
-        title=title,
     )
 
 
 def _figures(index: Any) -> dict[str, Any]:
     import msgspec
 
-    embedder = index.property("embedder")
     return {
         "bucket": index.bucket.name,
         "index": index.name,
         **msgspec.to_builtins(index.stats()),
-        "embedder": embedder.get("name") if isinstance(embedder, dict) else None,
+        "embedder": embedder_name(index),
     }
 
 

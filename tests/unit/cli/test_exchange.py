@@ -36,7 +36,7 @@ def index(store: Path) -> Any:
             "notes", dimension=3, metric="euclidean", non_filterable=["text"]
         )
         keys = [f"é{n}" for n in range(1300)]
-        made.put(keys, random.normal(size=(1300, 3)), [{"n": n, "text": "ü\n" * n} for n in range(1300)])
+        made.put(keys, random.normal(size=(1300, 3)), [{"n": n, "text": "ü\n" * (n % 40)} for n in range(1300)])
         made.put(keys[:10], random.normal(size=(10, 3)), [{}] * 10)
         made.delete(keys[-66:])
         for name, value in HEADER["properties"].items():  # type: ignore[attr-defined]

@@ -154,7 +154,10 @@ def test_documents_that_cannot_be_read_are_reported_and_the_rest_is_there(ingest
     assert done.status == 0
     assert done.json["report"]["added"] == 5
     assert [failure["source"] for failure in done.json["report"]["failed"]] == ["picture.png"]
-    assert "picture.png" in ingest().out
+    (documents / "bad\x1b[31m.png").write_bytes(b"\x89PNG")
+    text = ingest().out
+    assert "picture.png" in text
+    assert "\x1b" not in text
 
 
 def test_exit_code_is_1_when_nothing_could_be_read(ragvec: Run, tmp_path: Path) -> None:
