@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone
+from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 import msgspec
@@ -136,8 +137,13 @@ class Schema(msgspec.Struct, frozen=True):
         try:
             return self.fields[name]
         except KeyError:
-            known = ", ".join(self.fields)
-            raise InvalidRequest(f"The index has no field {name!r} - at `{path}`; it has {known}", path=path) from None
+            message = f"The index has no field {name!r} - at `{path}`; {self.instead_of(name)}"
+            raise InvalidRequest(message, path=path) from None
+
+    def instead_of(self, name: str) -> str:
+        """What to say about an unknown name: the field that was probably meant, or else all of them."""
+        likely = [f"_{name}"] if f"_{name}" in self.fields else get_close_matches(name, self.fields, n=1, cutoff=0.7)
+        return f"did you mean {likely[0]!r}?" if likely else f"it has {', '.join(self.fields)}"
 
     def facetable(self, name: str, *, path: str) -> Field:
         """The field of this name, to count values of. Raises InvalidRequest: there is none, or it cannot be."""

@@ -35,8 +35,8 @@ def attribute_condition(
     for leaf in leaves(where) if complete else ():
         name = getattr(leaf, "field", "")
         if name not in schema.fields and name not in _PASSAGE_FIELDS:
-            known = ", ".join(schema.fields)
-            raise InvalidFilter(f"The index has no attribute {name!r} - at `where`; it has {known}", path="where")
+            message = f"The index has no attribute {name!r} - at `where`; {schema.instead_of(name)}"
+            raise InvalidFilter(message, path="where")
     return where
 
 
