@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragvec.cli.output import clean, number_text
+from ragvec.cli.output import beginning, clean, number_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +56,7 @@ def draw_facets(console: Console, facets: Mapping[str, Sequence[Count]]) -> None
         pieces = [Text(clean(_value_text(count.value))).append(f" {count.count:,}", "bold") for count in counts]
         lines = _flow(pieces or [Text("no values")], _width(console) - widest - 2)
         for number, line in enumerate(lines):
-            label = Text("" if number else _label(name), "italic")
+            label = Text().append("" if number else _label(name), "italic")
             label.pad_right(widest + 2 - len(label))
             _print(console, label.append_text(line))
     console.print()
@@ -76,7 +76,7 @@ def attribute_texts(attributes: Mapping[str, Any], *, hide: Collection[str] = ()
     for name in names:
         value = clean(_value_text(attributes[name]))
         if value:
-            short = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…"
+            short = beginning(value, _LONGEST_VALUE)
             texts.append(Text().append(f"{_label(name)} ", "dim").append(short))
     return texts
 

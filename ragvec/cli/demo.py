@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ragvec.cli.answers import WIDEST, draw_results, page_text
 from ragvec.cli.arguments import Commands, Target, command
 from ragvec.cli.opening import writable_store
-from ragvec.cli.output import Output, clean, table, visible
+from ragvec.cli.output import Output, beginning, table, visible
 from ragvec.cli.problems import CommandError
 from ragvec.cli.query import read_dates
 from ragvec.cli.stats import draw_stats, store_stats
@@ -274,7 +274,7 @@ def _draw_rest(console: Console, pages: list[dict[str, Any]], figures: list[dict
             console,
             ("key", "distance", "text"),
             (
-                (vector["key"], f"{vector['distance']:.4f}", _beginning(vector["metadata"].get("_text", "")))
+                (vector["key"], f"{vector['distance']:.4f}", beginning(vector["metadata"].get("_text", ""), _SHOWN))
                 for vector in page["vectors"]
             ),
             right=("distance",),
@@ -284,8 +284,3 @@ def _draw_rest(console: Console, pages: list[dict[str, Any]], figures: list[dict
         console.print(f"page {number} · {page['distanceMetric']} · {more}", style="dim")
     _draw_title(console, f"The store in {store}")
     draw_stats(console, figures)
-
-
-def _beginning(text: str) -> str:
-    text = clean(text)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

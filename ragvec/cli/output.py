@@ -15,13 +15,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Output", "bytes_text", "clean", "json_text", "metadata_text", "number_text", "table", "visible"]
+__all__ = [
+    "Output",
+    "beginning",
+    "bytes_text",
+    "clean",
+    "json_text",
+    "metadata_text",
+    "number_text",
+    "table",
+    "visible",
+]
 
 T = TypeVar("T")
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SPACES = re.compile(r"\s+")
-_SHOWN = 60
+_VALUE = 60
+_CELL = 240
 
 
 class Output:
@@ -101,9 +112,15 @@ def clean(text: str) -> str:
 
 
 def metadata_text(metadata: Mapping[str, Any]) -> str:
-    """Metadata for a table cell: JSON on one line, long texts shortened to their beginning."""
-    shown = {name: _beginning(value) if isinstance(value, str) else value for name, value in metadata.items()}
-    return clean(json.dumps(shown, ensure_ascii=False)) if shown else ""
+    """Metadata for a table cell: JSON on one line, long texts and the whole shortened to their beginnings."""
+    shown = {name: beginning(value, _VALUE) if isinstance(value, str) else value for name, value in metadata.items()}
+    return beginning(json.dumps(shown, ensure_ascii=False), _CELL) if shown else ""
+
+
+def beginning(text: str, most: int) -> str:
+    """The first `most` characters of `text` on one line, the last of them `…` where some are left out."""
+    start = clean(text[: 2 * most])
+    return start if len(start) <= most and len(text) <= 2 * most else start[: most - 1] + "…"
 
 
 def number_text(number: int, of: str = "") -> str:
@@ -147,11 +164,6 @@ def table(
         console.print(drawn)
     else:
         console.print(empty)
-
-
-def _beginning(text: str) -> str:
-    text = clean(text[: 2 * _SHOWN])
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _cell(value: object) -> Any:
