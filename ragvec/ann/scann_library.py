@@ -24,6 +24,7 @@ __all__ = ["library"]
 
 _log = logging.getLogger("ragvec.ann")
 _lock = threading.Lock()
+_module: ModuleType | None = None
 _NAME = "scann_pybind"
 _SYMBOL = re.compile(rb"_ZN4absl(?:\d+lts_\d+)?14SetMinLogLevelENS\d*_18LogSeverityAtLeastE")
 _ERROR = 2
@@ -32,9 +33,14 @@ _ERROR = 2
 
 def library() -> ModuleType:
     """The module with `ScannNumpy`. Raises ImportError when ScaNN is absent or does not fit this machine."""
+    global _module
     with _lock:
-        loaded = sys.modules.get(_NAME)
-        return loaded if loaded is not None else _load()
+        if _module is None:
+            module = sys.modules.get(_NAME) or _load()
+            if module.__file__ is not None:
+                _hush(Path(module.__file__))
+            _module = module
+        return _module
 
 
 def _load() -> ModuleType:
@@ -50,7 +56,6 @@ def _load() -> ModuleType:
     loader.exec_module(module)
     # The name under which ScaNN's own Python files import it: types registered twice would clash.
     sys.modules[_NAME] = module
-    _hush(path)
     return module
 
 
