@@ -195,11 +195,16 @@ class SegmentSet:
         return changed if changed < time.time_ns() - int(_SETTLED_SECONDS * 1e9) else None
 
     def _refresh(self) -> None:
-        """List the folder, and open what has come; under the lock."""
+        """List the folder, and open what has come; under the lock.
+
+        A listing made while names change may miss some, so an open segment is given up only for a better cover.
+        """
         stamp = self._stamp()
         places = self._places()
         while True:
-            cover = _cover([place for place in places if place not in self._bad])
+            held = {(place.first, place.last) for place in self._open}
+            fresh = [p for p in places if p not in self._bad and (p.first, p.last) not in held]
+            cover = _cover([*self._open, *fresh])
             wanted = next((place for place in cover if place not in self._open), None)
             if wanted is None:
                 break
@@ -253,7 +258,7 @@ class SegmentSet:
                         found.append(_Place(first, last, status.st_ino, status.st_mtime_ns))
         except FileNotFoundError:
             return []
-        return sorted(found, key=lambda place: (place.first, place.last))
+        return found
 
     def _present(self, first: int, last: int) -> Segment | None:
         """A segment that holds this range and serves already."""
@@ -304,9 +309,9 @@ def _name(first: int, last: int) -> str:
 
 
 def _cover(places: list[_Place]) -> list[_Place]:
-    """Of places in order of rows, those that lead from row 0 furthest without gap or overlap; the fewest such."""
+    """Of some places those that lead from row 0 furthest without gap or overlap, in order of rows; the fewest such."""
     best: dict[int, tuple[int, int, _Place | None]] = {}
-    for place in reversed(places):
+    for place in sorted(places, key=lambda place: place.first, reverse=True):
         end, count, _ = best.get(place.last, (place.last, 0, None))
         known = best.get(place.first)
         if known is None or (end, -count - 1) > (known[0], -known[1]):

@@ -1,0 +1,634 @@
+"""Segment sets on disk: which segments are due, what readers see while they come and go, and builds that die."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from ragvec.ann.backends import AnnBackend, BuildReport
+from ragvec.ann.scann_segment import ScannBackend
+from ragvec.ann.sealed import CHECKSUMS, seal, verify
+from ragvec.engine.local.lease import BuildLease
+from ragvec.engine.local.segments import SEGMENT_MIN_ROWS, Segment, SegmentSet
+from ragvec.errors import Corrupted, StoreError, StoreReadOnly
+from ragvec.extras import available
+from ragvec.types import FloatMatrix, Metric, RowArray
+
+STEP = SEGMENT_MIN_ROWS
+with_scann = pytest.mark.skipif(not available("scann"), reason="ScaNN is not installed")
+
+
+class PlainSegment:
+    def __init__(self, report: BuildReport) -> None:
+        self.report = report
+
+    def candidates(self, queries: FloatMatrix, *, k: int, effort: float = 1.0) -> list[RowArray]:
+        return [np.arange(self.report.rows, dtype=np.uint32)] * len(queries)
+
+
+class PlainBackend:
+    """A backend of its own that is exact and builds at once, so that long histories of segments can be run."""
+
+    name = "plain"
+
+    def __init__(self, meanwhile: Callable[[Path], None] = lambda folder: None) -> None:
+        self.meanwhile = meanwhile
+        self.rows_built: list[int] = []
+
+    def build(
+        self, rows: FloatMatrix, *, metric: Metric, recall_target: float, folder: Path, seed: int = 0
+    ) -> BuildReport:
+        self.rows_built.append(len(rows))
+        report = BuildReport(
+            rows=len(rows),
+            dimension=rows.shape[1],
+            metric=metric,
+            leaves=1,
+            leaves_to_search=1,
+            over_fetch=1.0,
+            recall_at_10=1.0,
+            recall_at_100=1.0,
+            seconds=0.5,
+            bytes=7,
+            recall_target=recall_target,
+            exhaustive=True,
+        )
+        (folder / "report").write_bytes(msgspec.json.encode(report))
+        self.meanwhile(folder)
+        seal(folder)
+        return report
+
+    def open(self, folder: Path) -> PlainSegment:
+        verify(folder)
+        return PlainSegment(msgspec.json.decode((folder / "report").read_bytes(), type=BuildReport))
+
+
+def make_set(folder: Path, backend: AnnBackend | None, *, metric: Metric = "cosine", **options: object) -> SegmentSet:
+    settings: dict[str, object] = {"recall_target": 0.95, "read_only": False, **options}
+    return SegmentSet(folder, backend=backend, metric=metric, **settings)  # type: ignore[arg-type]  # settings by name
+
+
+def vectors(rows: int, *, dimension: int = 2, seed: int = 0) -> FloatMatrix:
+    return np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
+
+
+def ranges(segments: SegmentSet) -> list[tuple[int, int]]:
+    return [(segment.first, segment.last) for segment in segments.current()]
+
+
+def folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def build(segments: SegmentSet, first: int, last: int) -> Segment:
+    built = segments.build(first, last, vectors(last - first))
+    assert built is not None
+    return built
+
+
+def damage(folder: Path, name: str = "report") -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+
+
+def test_without_a_backend_there_is_nothing_and_nothing_is_due(tmp_path: Path) -> None:
+    segments = make_set(tmp_path / "segments", None)
+    assert segments.current() == ()
+    assert segments.due(10**9) is None
+    assert segments.build(0, 5, vectors(5)) is None
+    assert not (tmp_path / "segments").exists()
+
+
+def test_a_segment_is_due_once_enough_rows_wait(tmp_path: Path) -> None:
+    segments = make_set(tmp_path / "segments", PlainBackend())
+    assert segments.current() == ()
+    assert segments.due(STEP - 1) is None
+    assert segments.due(STEP) == (0, STEP)
+    build(segments, 0, 3 * STEP)
+    assert segments.due(4 * STEP - 1) is None
+    assert segments.due(4 * STEP) == (3 * STEP, 4 * STEP)
+
+
+def test_a_built_segment_is_seen_by_every_set_at_once(tmp_path: Path) -> None:
+    segments, other = (make_set(tmp_path / "segments", PlainBackend()) for _ in range(2))
+    assert other.current() == ()
+    built = build(segments, 0, STEP)
+    assert (built.first, built.last, built.folder) == (0, STEP, tmp_path / "segments" / "000000000000-000000004096")
+    assert ranges(segments) == ranges(other) == [(0, STEP)]
+    assert segments.current()[0] is built
+    build(segments, STEP, 2 * STEP)
+    assert ranges(other) == [(0, STEP), (STEP, 2 * STEP)]
+    stats = other.current()[1].stats()
+    assert (stats.first, stats.last, stats.backend, stats.bytes) == (STEP, 2 * STEP, "plain", 7)
+    assert (stats.build_seconds, stats.recall_at_10) == (0.5, 1.0)
+
+
+def test_unchanged_segments_stay_the_same_objects(tmp_path: Path) -> None:
+    segments = make_set(tmp_path / "segments", PlainBackend())
+    build(segments, 0, STEP)
+    before = segments.current()
+    os.utime(tmp_path / "segments", (1, 1))  # long ago: from now on the time stamp alone is looked at
+    assert segments.current()[0] is before[0]
+    assert segments.current() is segments.current()
+    build(make_set(tmp_path / "segments", PlainBackend()), STEP, 2 * STEP)
+    assert ranges(segments) == [(0, STEP), (STEP, 2 * STEP)]
+    assert segments.current()[0] is before[0]
+
+
+def test_segments_are_few_and_no_row_is_built_often(tmp_path: Path) -> None:
+    backend = PlainBackend()
+    segments = make_set(tmp_path / "segments", backend)
+    steps = 130
+    for rows in range(STEP, (steps + 1) * STEP, STEP):
+        due = segments.due(rows)
+        assert due is not None
+        assert due[1] == rows
+        build(segments, *due)
+        assert segments.due(rows) is None
+        held = ranges(segments)
+        assert held[0][0] == 0
+        assert held[-1][1] == rows
+        assert all(one[1] == other[0] for one, other in pairwise(held))
+        sizes = [last - first for first, last in held]
+        assert all(one > other for one, other in pairwise(sizes))
+        assert len(held) <= np.log2(rows / STEP) + 1
+        assert folders(tmp_path / "segments") == [f"{first:012d}-{last:012d}" for first, last in held]
+    assert sum(backend.rows_built) <= (np.log2(steps) + 1) * steps * STEP
+
+
+def test_a_large_tail_takes_all_segments_in(tmp_path: Path) -> None:
+    segments = make_set(tmp_path / "segments", PlainBackend())
+    for first, last in ((0, 4 * STEP), (4 * STEP, 6 * STEP), (6 * STEP, 7 * STEP)):
+        build(segments, first, last)
+    assert segments.due(8 * STEP) == (0, 8 * STEP)
+    assert segments.due(100 * STEP) == (0, 100 * STEP)
+    build(segments, 0, 100 * STEP)
+    assert folders(tmp_path / "segments") == [f"{0:012d}-{100 * STEP:012d}"]
+
+
+def test_readers_keep_what_they_have_open_when_it_is_superseded(tmp_path: Path) -> None:
+    segments, reader = (make_set(tmp_path / "segments", PlainBackend()) for _ in range(2))
+    build(segments, 0, STEP)
+    (held,) = reader.current()
+    build(segments, 0, 2 * STEP)
+    assert not held.folder.exists()
+    assert len(held.ann.candidates(vectors(1), k=1)[0]) == STEP
+    assert ranges(reader) == [(0, 2 * STEP)]
+
+
+def test_of_overlapping_segments_the_furthest_leading_and_fewest_serve(tmp_path: Path) -> None:
+    folder = tmp_path / "segments"
+    for number, (first, last) in enumerate([(0, 10), (10, 30), (0, 30), (30, 50), (0, 40), (20, 90), (60, 80)]):
+        apart = make_set(tmp_path / str(number), PlainBackend())
+        folder.mkdir(exist_ok=True)
+        build(apart, first, last).folder.rename(folder / f"{first:012d}-{last:012d}")
+    assert ranges(make_set(folder, PlainBackend())) == [(0, 30), (30, 50)]
+    (folder / f"{50:012d}-{60:012d}").mkdir()
+    (folder / f"{60:012d}-{50:012d}").mkdir()
+    (folder / "unrelated").mkdir()
+    segments = make_set(folder, PlainBackend())
+    assert ranges(segments) == [(0, 30), (30, 50)]
+    assert segments.damaged == [folder / f"{50:012d}-{60:012d}"]
+
+
+def test_a_damaged_segment_is_left_out_reported_and_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "segments"
+    first = make_set(folder, PlainBackend())
+    build(first, 0, 3 * STEP)
+    build(first, 3 * STEP, 4 * STEP)
+    bad = folder / f"{0:012d}-{3 * STEP:012d}"
+    damage(bad)
+    segments = make_set(folder, PlainBackend())
+    with caplog.at_level(logging.WARNING, logger="ragvec.segments"):
+        assert segments.current() == ()
+        assert segments.current() == ()
+    assert segments.damaged == [bad]
+    assert [record.getMessage().count(str(bad)) for record in caplog.records] == [1]
+    assert "its rows are searched exactly until it is built again" in caplog.text
+    assert segments.due(4 * STEP + 5) == (0, 4 * STEP + 5)
+    build(segments, 0, 4 * STEP + 5)
+    assert segments.damaged == []
+    assert ranges(segments) == [(0, 4 * STEP + 5)]
+    assert folders(folder) == [f"{0:012d}-{4 * STEP + 5:012d}"]
+
+
+def test_a_damaged_segment_is_replaced_under_its_own_name(tmp_path: Path) -> None:
+    folder = tmp_path / "segments"
+    build(make_set(folder, PlainBackend()), 0, STEP)
+    damage(folder / f"{0:012d}-{STEP:012d}", CHECKSUMS)
+    segments = make_set(folder, PlainBackend())
+    assert segments.due(STEP) == (0, STEP)
+    build(segments, 0, STEP)
+    assert (ranges(segments), segments.damaged, segments.due(STEP)) == ([(0, STEP)], [], None)
+    assert ranges(make_set(folder, PlainBackend())) == [(0, STEP)]
+
+
+def test_segments_before_a_damaged_one_still_serve(tmp_path: Path) -> None:
+    folder = tmp_path / "segments"
+    first = make_set(folder, PlainBackend())
+    for start, end in ((0, 8 * STEP), (8 * STEP, 12 * STEP), (12 * STEP, 14 * STEP)):
+        build(first, start, end)
+    damage(folder / f"{8 * STEP:012d}-{12 * STEP:012d}")
+    segments = make_set(folder, PlainBackend())
+    assert ranges(segments) == [(0, 8 * STEP)]
+    assert segments.due(14 * STEP) == (8 * STEP, 14 * STEP)
+
+
+@pytest.mark.parametrize(
+    ("metric", "target", "rows"), [("euclidean", 0.95, 1), ("cosine", 0.99, 1), ("cosine", 0.95, 0)]
+)
+def test_a_segment_built_for_something_else_counts_as_damaged(
+    tmp_path: Path, metric: Metric, target: float, rows: int
+) -> None:
+    folder = tmp_path / "segments"
+    built = build(make_set(folder, PlainBackend()), 0, STEP)
+    if not rows:
+        built.folder.rename(folder / f"{0:012d}-{STEP + 1:012d}")
+    segments = make_set(folder, PlainBackend(), metric=metric, recall_target=target)
+    assert segments.current() == ()
+    assert len(segments.damaged) == 1
+    assert segments.due(STEP + 1) == (0, STEP + 1)
+
+
+def test_a_segment_that_is_there_is_not_built_again(tmp_path: Path) -> None:
+    backend = PlainBackend()
+    segments = make_set(tmp_path / "segments", backend)
+    built = build(segments, 0, 2 * STEP)
+    assert segments.build(0, 2 * STEP, vectors(2 * STEP)) is built
+    assert segments.build(STEP, 2 * STEP, vectors(STEP)) is built
+    assert backend.rows_built == [2 * STEP]
+
+
+def test_a_failing_build_changes_nothing(tmp_path: Path) -> None:
+    def refuse(folder: Path) -> None:
+        raise StoreError("the library refuses")
+
+    folder = tmp_path / "segments"
+    build(make_set(folder, PlainBackend()), 0, STEP)
+    segments = make_set(folder, PlainBackend(refuse))
+    with pytest.raises(StoreError, match="the library refuses"):
+        segments.build(0, 2 * STEP, vectors(2 * STEP))
+    assert folders(folder) == [f"{0:012d}-{STEP:012d}"]
+    assert ranges(segments) == [(0, STEP)]
+    build(make_set(folder, PlainBackend()), 0, 2 * STEP)  # the lease is free again
+
+
+def test_read_only_sets_read_and_do_not_build(tmp_path: Path) -> None:
+    folder = tmp_path / "segments"
+    reader = make_set(folder, PlainBackend(), read_only=True)
+    assert (reader.current(), reader.due(10 * STEP)) == ((), None)
+    build(make_set(folder, PlainBackend()), 0, STEP)
+    assert ranges(reader) == [(0, STEP)]
+    with pytest.raises(StoreReadOnly, match="opened read-only: no segment is built") as caught:
+        reader.build(0, 2 * STEP, vectors(2 * STEP))
+    assert caught.value.store == str(folder)
+
+
+def test_a_closed_set_opens_again(tmp_path: Path) -> None:
+    segments = make_set(tmp_path / "segments", PlainBackend())
+    built = build(segments, 0, STEP)
+    segments.close()
+    segments.close()
+    (again,) = segments.current()
+    assert (again.first, again.last) == (0, STEP)
+    assert again is not built
+
+
+def test_readers_see_a_cover_at_every_moment_of_a_growing_set(tmp_path: Path) -> None:
+    folder = tmp_path / "segments"
+    ready, done = threading.Barrier(4), threading.Event()
+    wrong: list[list[tuple[int, int]]] = []
+    seen: set[int] = set()
+
+    def read() -> None:
+        segments = make_set(folder, PlainBackend())
+        ready.wait()
+        reached = 0
+        while True:
+            last_look = done.is_set()
+            held = segments.current()
+            edges = [(s.first, s.last) for s in held]
+            end = edges[-1][1] if edges else 0
+            gapless = all(one[1] == other[0] for one, other in pairwise([(0, 0), *edges]))
+            open_all = all(len(s.ann.candidates(vectors(1), k=1)[0]) == s.last - s.first for s in held)
+            if not gapless or not open_all or end < reached or segments.damaged:
+                wrong.append(edges)
+            reached = end
+            seen.add(end)
+            if last_look:
+                return
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    segments = make_set(folder, PlainBackend())
+    ready.wait()
+    for rows in range(STEP, 40 * STEP, STEP):
+        due = segments.due(rows)
+        assert due is not None
+        build(segments, *due)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert wrong == []
+    assert 39 * STEP in seen
+
+
+def test_one_thread_builds_at_a_time(tmp_path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(folder: Path) -> None:
+        begun.set()
+        assert go_on.wait(60)
+
+    folder = tmp_path / "segments"
+    slow = make_set(folder, PlainBackend(wait))
+    results: list[Segment | None] = []
+    thread = threading.Thread(target=lambda: results.append(slow.build(0, STEP, vectors(STEP))))
+    thread.start()
+    assert begun.wait(60)
+    segments = make_set(folder, PlainBackend())
+    assert segments.build(0, STEP, vectors(STEP)) is None
+    assert slow.build(0, STEP, vectors(STEP)) is None
+    assert segments.current() == slow.current() == ()
+    go_on.set()
+    thread.join()
+    assert results[0] is not None
+    assert ranges(segments) == [(0, STEP)]
+
+
+# Other processes. The child reports each step on a line of its standard output and waits for lines on its input.
+
+
+@contextmanager
+def child(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def says(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def tell(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("go on\n")
+
+
+BUILDER = """
+import sys, pathlib, numpy as np
+from ragvec.ann import scann_segment
+from ragvec.engine.local.segments import SegmentSet
+
+folder, first, last, pause = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+
+class Backend(scann_segment.ScannBackend):
+    def build(self, rows, **options):
+        print("begun", flush=True)
+        if pause == "before":
+            sys.stdin.readline()
+        report = super().build(rows, **options)
+        print("built", flush=True)
+        if pause == "after":
+            sys.stdin.readline()
+        return report
+
+rows = np.random.default_rng(0).standard_normal((last - first, 16)).astype(np.float32)
+segments = SegmentSet(folder, backend=Backend(), metric="cosine", recall_target=0.95)
+print(segments.build(first, last, rows) is not None, flush=True)
+sys.stdin.readline()
+"""
+
+
+@with_scann
+@pytest.mark.parametrize("moment", ["during", "after"])
+def test_a_build_killed_at_any_moment_leaves_a_usable_set(tmp_path: Path, moment: str) -> None:
+    folder = tmp_path / "segments"
+    segments = make_set(folder, ScannBackend())
+    rows = vectors(3 * STEP, dimension=16)
+    assert segments.build(0, STEP, rows[:STEP]) is not None
+    with child(BUILDER, folder, 0, 3 * STEP, moment) as builder:
+        assert says(builder) == "begun"
+        if moment == "after":
+            assert says(builder) == "built"
+        builder.send_signal(signal.SIGKILL)
+        builder.wait()
+    left = [name for name in folders(folder) if name.startswith("tmp-")]
+    assert len(left) == 1
+    for reader in (segments, make_set(folder, ScannBackend())):
+        assert ranges(reader) == [(0, STEP)]
+        assert reader.damaged == []
+        assert len(reader.current()[0].ann.candidates(rows[:2], k=10)) == 2
+    assert segments.due(3 * STEP) == (0, 3 * STEP)
+    assert segments.build(0, 3 * STEP, rows) is not None
+    assert folders(folder) == [f"{0:012d}-{3 * STEP:012d}"]
+
+
+@with_scann
+def test_of_two_processes_one_builds(tmp_path: Path) -> None:
+    folder = tmp_path / "segments"
+    segments = make_set(folder, ScannBackend())
+    with child(BUILDER, folder, 0, STEP, "before") as builder:
+        assert says(builder) == "begun"
+        assert segments.build(0, STEP, vectors(STEP, dimension=16)) is None
+        with child(BUILDER, folder, 0, STEP, "never") as loser:
+            assert says(loser) == "False"
+        tell(builder)
+        assert says(builder) == "built"
+        assert says(builder) == "True"
+        assert ranges(segments) == [(0, STEP)]
+
+
+@with_scann
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_a_search_over_several_segments_reaches_the_target(tmp_path: Path, metric: Metric) -> None:
+    random = np.random.default_rng(1)
+    centres = random.standard_normal((40, 32))
+    rows = (centres[random.integers(40, size=12_000)] + 0.5 * random.standard_normal((12_000, 32))).astype(np.float32)
+    queries = (rows[:100] + 0.2 * random.standard_normal((100, 32))).astype(np.float32)
+    segments = make_set(tmp_path / "segments", ScannBackend(), metric=metric)
+    assert segments.build(0, 7000, rows[:7000]) is not None
+    assert segments.build(7000, 12_000, rows[7000:]) is not None
+    x, q = rows.astype(np.float64), queries.astype(np.float64)
+    if metric == "cosine":
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        q /= np.linalg.norm(q, axis=1, keepdims=True)
+    truth = np.argsort(np.square(x).sum(axis=1)[np.newaxis] - 2.0 * q @ x.T, axis=1)[:, :10]
+    parts = [[found + s.first for found in s.ann.candidates(queries, k=10)] for s in segments.current()]
+    found = [np.concatenate(both) for both in zip(*parts, strict=True)]
+    assert np.mean([np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)]) >= 0.95
+
+
+FORKED = """
+import os, sys, pathlib, threading, numpy as np
+from ragvec.ann.scann_segment import ScannBackend
+from ragvec.engine.local.segments import SegmentSet
+
+folder = pathlib.Path(sys.argv[1])
+rows = np.random.default_rng(0).standard_normal((9000, 16)).astype(np.float32)
+segments = SegmentSet(folder, backend=ScannBackend(), metric="cosine", recall_target=0.95)
+segments.build(0, 4500, rows[:4500])
+before = segments.current()[0].ann.candidates(rows[:20], k=10)
+segments._lock.acquire()  # as if another thread were listing the folder at the moment of the fork
+pid = os.fork()
+if pid == 0:
+    after = segments.current()[0].ann.candidates(rows[:20], k=10)
+    built = segments.build(4500, 9000, rows[4500:])
+    os._exit(0 if all(map(np.array_equal, before, after)) and built is not None else 9)
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+segments._lock.release()
+print(code, [(s.first, s.last) for s in segments.current()])
+"""
+
+
+@with_scann
+def test_a_forked_child_searches_and_builds_and_its_parent_sees_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path / "segments")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.strip() == "0 [(0, 4500), (4500, 9000)]"
+
+
+# The lease.
+
+HOLDER = """
+import sys, pathlib
+from ragvec.engine.local.lease import BuildLease
+with BuildLease(pathlib.Path(sys.argv[1])).try_acquire() as held:
+    print(held, flush=True)
+    sys.stdin.readline()
+print("released", flush=True)
+sys.stdin.readline()
+"""
+
+
+def is_free(path: Path) -> bool:
+    with BuildLease(path).try_acquire() as held:
+        return held
+
+
+def test_a_lease_is_held_by_one_block_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with BuildLease(path).try_acquire() as held:
+        assert held
+        assert not is_free(path)
+        assert not is_free(tmp_path / "." / "lock")
+        assert is_free(tmp_path / "another")
+        results: list[bool] = []
+        thread = threading.Thread(target=lambda: results.append(is_free(path)))
+        thread.start()
+        thread.join()
+        assert results == [False]
+    assert is_free(path)
+
+
+def test_an_error_in_the_block_releases_the_lease(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with pytest.raises(KeyError), BuildLease(path).try_acquire():
+        raise KeyError
+    assert is_free(path)
+
+
+def test_a_lease_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with child(HOLDER, path) as holder:
+        assert says(holder) == "True"
+        assert not is_free(path)
+        tell(holder)
+        assert says(holder) == "released"
+        assert is_free(path)
+        with BuildLease(path).try_acquire(), child(HOLDER, path) as loser:
+            assert says(loser) == "False"
+
+
+def test_a_killed_process_leaves_no_lease_behind(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with child(HOLDER, path) as holder:
+        assert says(holder) == "True"
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        assert is_free(path)
+
+
+FORK_WHILE_HELD = """
+import os, sys, pathlib
+from ragvec.engine.local.lease import BuildLease
+lease = BuildLease(pathlib.Path(sys.argv[1]))
+with lease.try_acquire() as held:
+    child = os.fork()
+    if child == 0:
+        with lease.try_acquire() as mine:
+            os._exit(1 if mine else 0)
+    refused = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    print(held, refused, flush=True)
+    sys.stdin.readline()
+    ready, told = os.pipe()
+    go, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(go, 1)
+        with lease.try_acquire() as mine:
+            os._exit(1 if mine else 0)
+os.write(tell, b"x")
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1)
+"""
+
+
+def test_a_fork_neither_takes_nor_keeps_the_lease(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with child(FORK_WHILE_HELD, path) as holder:
+        assert says(holder) == "True True"
+        assert not is_free(path)  # the child that asked and ended has not released it
+        tell(holder)
+        assert says(holder) == "True"  # a child forked while it was held gets it once it is free
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "segments"
+    folder.mkdir()
+    folder.chmod(0o500)
+    with pytest.raises(StoreReadOnly, match="No permission"), BuildLease(folder / "lock").try_acquire():
+        pass
+    with pytest.raises(StoreReadOnly, match="No permission"):
+        make_set(folder, PlainBackend()).build(0, 5, vectors(5))
+
+
+def test_a_lease_in_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="missing"), BuildLease(tmp_path / "missing" / "lock").try_acquire():
+        pass
+
+
+def test_a_segment_whose_files_cannot_be_verified_raises_in_the_backend(tmp_path: Path) -> None:
+    built = build(make_set(tmp_path / "segments", PlainBackend()), 0, STEP)
+    damage(built.folder)
+    with pytest.raises(Corrupted, match=r"expected `report` of \d+ bytes"):
+        PlainBackend().open(built.folder)
