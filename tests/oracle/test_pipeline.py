@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from ragvec.pipeline.chunk import StructureChunker
 from ragvec.pipeline.documents import Document
 from ragvec.pipeline.embedders import HashingEmbedder
@@ -44,7 +45,8 @@ class Dying(HashingEmbedder):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().embed_documents(texts)
 
-source = [Document(id=f"d{{n:05}}", text=f"Text {{n}} of {{n * n}}.", attributes={{"n": n}}) for n in range({DOCUMENTS})]
+numbers = range({DOCUMENTS})
+source = [Document(id=f"d{{n:05}}", text=f"Text {{n}} of {{n * n}}.", attributes={{"n": n}}) for n in numbers]
 Pipeline(index=Store(sys.argv[1]).bucket("docs").index("pages"), embedder=Dying(32)).run(source, progress=False)
 """
 

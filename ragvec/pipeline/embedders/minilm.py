@@ -39,7 +39,7 @@ class MiniLMEmbedder:
     max_tokens = 254
 
     def __init__(
-        self, *, folder: str | os.PathLike[str] | None = None, device: str | None = None, batch_size: int = 32
+        self, *, folder: str | os.PathLike[str] | None = None, device: str | None = None, batch_size: int | None = None
     ) -> None:
         self.folder = Path(folder) if folder is not None else _packaged()
         self.batch_size = batch_size

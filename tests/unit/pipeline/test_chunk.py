@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ragvec.errors import DocumentError, InvalidRequest
 from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
 from ragvec.pipeline.documents import Block, Document
@@ -84,7 +87,8 @@ def test_a_document_that_fits_is_one_chunk() -> None:
 
 def test_sections_are_kept_apart_and_know_their_headings() -> None:
     body = "Some words about this. " * 6
-    text = f"# Travel\n\n{body}\n\n## Per diem\n\n{body}\n\n### Porto\n\n{body}\n\n## Trains\n\n{body}\n\n# Other\n\n{body}"
+    headings = ("# Travel", "## Per diem", "### Porto", "## Trains", "# Other")
+    text = "\n\n".join(f"{heading}\n\n{body}" for heading in headings)
     chunks = split(text, max_tokens=60, min_tokens=10)
     assert [chunk.heading for chunk in chunks] == [
         "Travel",
@@ -140,8 +144,8 @@ def test_overlap_repeats_whole_sentences_within_a_section_only() -> None:
     section = " ".join(f"Sentence {number} has six words." for number in range(20))
     text = f"# One\n\n{section}\n\n# Two\n\n{section}"
     chunks = split(text, max_tokens=60, overlap=14, min_tokens=10)
-    within = [(a, b) for a, b in zip(chunks, chunks[1:], strict=False) if a.heading == b.heading]
-    across = [(a, b) for a, b in zip(chunks, chunks[1:], strict=False) if a.heading != b.heading]
+    within = [(a, b) for a, b in pairwise(chunks) if a.heading == b.heading]
+    across = [(a, b) for a, b in pairwise(chunks) if a.heading != b.heading]
     assert within
     assert across
     for before, after in within:

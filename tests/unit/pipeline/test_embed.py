@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ragvec.errors import InvalidRequest, ModelError
 from ragvec.pipeline.embed import as_embedder, embed_texts, embedder_from_name, passage_text, tokenizer_of
 from ragvec.pipeline.embedders import CallableEmbedder, HashingEmbedder, LangChainEmbedder

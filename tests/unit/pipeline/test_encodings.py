@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 
 import pytest
+
 from ragvec.errors import DocumentError
 from ragvec.pipeline import encodings
 from ragvec.pipeline.encodings import decode

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ragvec.errors import InvalidRequest
 from ragvec.pipeline.embedders import HashingEmbedder
 from ragvec.protocols import Embedder, Tokenizer

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ragvec.errors import DocumentError
 from ragvec.pipeline.documents import Document, Failure
 from ragvec.pipeline.load import expected_documents, load

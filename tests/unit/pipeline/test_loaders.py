@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ragvec.pipeline.documents import Document, Failure
 from ragvec.pipeline.load import load
 from ragvec.pipeline.loaders.plain import front_matter

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ragvec.errors import ModelError
 from ragvec.pipeline.embedders import MiniLMEmbedder, SentenceTransformerEmbedder
 from ragvec.protocols import Embedder, Tokenizer
@@ -22,8 +22,8 @@ FAR = "The quarterly report was filed late."
 
 
 @pytest.fixture(scope="module")
-def embedder() -> Iterator[MiniLMEmbedder]:
-    yield MiniLMEmbedder()
+def embedder() -> MiniLMEmbedder:
+    return MiniLMEmbedder()
 
 
 @pytest.fixture

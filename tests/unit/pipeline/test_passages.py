@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+
 from ragvec.limits import NATIVE
 from ragvec.pipeline.passages import Passage, key_prefix, passage_key
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from ragvec.pipeline.documents import Document
 from ragvec.pipeline.python_docs import python_docs
 

@@ -6,6 +6,7 @@ import io
 import sys
 
 import pytest
+
 from ragvec.pipeline.documents import Failure
 from ragvec.pipeline.progress import Progress
 from ragvec.pipeline.report import Report

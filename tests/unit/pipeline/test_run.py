@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ragvec.errors import DocumentError, EmbedderMismatch
 from ragvec.pipeline.chunk import StructureChunker
 from ragvec.pipeline.documents import Document
@@ -210,8 +211,8 @@ def test_another_embedder_is_refused(pipeline: Pipeline, index: Index) -> None:
     with pytest.raises(EmbedderMismatch) as caught:
         run(Pipeline(index=index, embedder="hashing:64"), [Document(id="a", text="x")])
     assert caught.value.message == (
-        "Expected the embedder 'hashing:32' of dimension 32, which fills index 'pages' of bucket 'docs', got 'hashing:64' "
-        "of dimension 64: use that embedder, or another index"
+        "Expected the embedder 'hashing:32' of dimension 32, which fills index 'pages' of bucket 'docs', "
+        "got 'hashing:64' of dimension 64: use that embedder, or another index"
     )
     same_size = CallableEmbedder(lambda texts: np.ones((len(texts), 32)), name="ones", dimension=32)
     with pytest.raises(EmbedderMismatch, match="got 'ones' of dimension 32"):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ragvec.pipeline.sentences import sentence_starts
 
 
 def sentences(text: str) -> list[str]:
     starts = [*sentence_starts(text, 0, len(text)), len(text)]
-    return [text[begin:end].strip() for begin, end in zip(starts, starts[1:], strict=False)]
+    return [text[begin:end].strip() for begin, end in pairwise(starts)]
 
 
 @pytest.mark.parametrize(
