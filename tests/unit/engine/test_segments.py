@@ -93,7 +93,7 @@ def folders(folder: Path) -> list[str]:
 
 
 def build(segments: SegmentSet, first: int, last: int) -> Segment:
-    built = segments.build(first, last, vectors(last - first))
+    built = segments.build(first, last, np.zeros((last - first, 2), dtype=np.float32))
     assert built is not None
     return built
 
@@ -151,7 +151,7 @@ def test_unchanged_segments_stay_the_same_objects(tmp_path: Path) -> None:
 def test_segments_are_few_and_no_row_is_built_often(tmp_path: Path) -> None:
     backend = PlainBackend()
     segments = make_set(tmp_path / "segments", backend)
-    steps = 130
+    steps = 100
     for rows in range(STEP, (steps + 1) * STEP, STEP):
         due = segments.due(rows)
         assert due is not None
@@ -429,9 +429,9 @@ sys.stdin.readline()
 def test_a_build_killed_at_any_moment_leaves_a_usable_set(tmp_path: Path, moment: str) -> None:
     folder = tmp_path / "segments"
     segments = make_set(folder, ScannBackend())
-    rows = vectors(3 * STEP, dimension=16)
+    rows = vectors(2 * STEP, dimension=16)
     assert segments.build(0, STEP, rows[:STEP]) is not None
-    with child(BUILDER, folder, 0, 3 * STEP, moment) as builder:
+    with child(BUILDER, folder, 0, 2 * STEP, moment) as builder:
         assert says(builder) == "begun"
         if moment == "after":
             assert says(builder) == "built"
@@ -443,9 +443,9 @@ def test_a_build_killed_at_any_moment_leaves_a_usable_set(tmp_path: Path, moment
         assert ranges(reader) == [(0, STEP)]
         assert reader.damaged == []
         assert len(reader.current()[0].ann.candidates(rows[:2], k=10)) == 2
-    assert segments.due(3 * STEP) == (0, 3 * STEP)
-    assert segments.build(0, 3 * STEP, rows) is not None
-    assert folders(folder) == [f"{0:012d}-{3 * STEP:012d}"]
+    assert segments.due(2 * STEP) == (0, 2 * STEP)
+    assert segments.build(0, 2 * STEP, rows) is not None
+    assert folders(folder) == [f"{0:012d}-{2 * STEP:012d}"]
 
 
 @with_scann
