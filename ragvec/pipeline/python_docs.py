@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import inspect
 import io
@@ -151,7 +152,10 @@ def _module_documents(module: ModuleType, name: str, homes: dict[int, str]) -> I
 
 def _class_documents(owner: type, title: str, *, module: str, depth: int) -> Iterator[Document]:
     kind = "exception" if issubclass(owner, BaseException) else "class"
-    yield from _document(title, owner, vars(owner).get("__doc__"), module=module, kind=kind)
+    docstring = vars(owner).get("__doc__")
+    # A data class without a docstring is given its signature as one.
+    if not (dataclasses.is_dataclass(owner) and str(docstring).startswith(f"{owner.__name__}(")):
+        yield from _document(title, owner, docstring, module=module, kind=kind)
     members = _members(owner)
     for name in sorted(members):
         member = members[name]
