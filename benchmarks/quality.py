@@ -9,6 +9,7 @@ with zero. SciFact and Cranfield are read from --data, else from the folder in R
 
 With --store the indexes are kept: a second run embeds only what has changed, so its ingest time says nothing about the
 first. `ms/query` is the median over the queries of a collection, embedding of the query included, after one to warm up.
+On a machine that has other work to do, OMP_NUM_THREADS=1 makes both times shorter.
 """
 
 from __future__ import annotations

@@ -29,6 +29,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Embed on one thread: where a machine has other work, several wait for each other and take three times as long."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def pages() -> Collection:
     return handbook(CHECKOUT / "datasets" / "handbook")
@@ -43,7 +53,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ragvec.Store]:
 @pytest.fixture(scope="module")
 def index(store: ragvec.Store, pages: Collection) -> ragvec.Index:
     target = store.create_bucket("quality").index("handbook")
-    report = ragvec.Pipeline(index=target, progress=False).run(pages.documents)
+    report = ragvec.Pipeline(index=target).run(pages.documents, progress=False)
     assert not report.failed
     return target
 
@@ -53,9 +63,10 @@ def test_the_handbook_answers_its_questions(index: ragvec.Index, pages: Collecti
     scores = evaluate(run, pages.qrels, measures=["nDCG@10", "R@10", "R(rel=2)@10", "RR(rel=2)"])
     assert len(scores.per_query) == 88
     assert not scores.unanswered
-    assert scores.means["nDCG@10"] >= 0.67, scores
-    assert scores.means["R@10"] >= 0.75, scores
-    assert scores.means["R(rel=2)@10"] >= 0.8, scores
+    assert scores.means["nDCG@10"] >= 0.69, scores
+    assert scores.means["R@10"] >= 0.84, scores
+    assert scores.means["R(rel=2)@10"] >= 0.86, scores
+    assert scores.means["RR(rel=2)"] >= 0.62, scores
 
 
 def test_the_kendra_client_ranks_as_search_does(store: ragvec.Store, index: ragvec.Index, pages: Collection) -> None:
@@ -73,7 +84,7 @@ def test_the_kendra_client_ranks_as_search_does(store: ragvec.Store, index: ragv
 def test_scifact_reaches_what_is_published_for_the_embedder(store: ragvec.Store) -> None:
     collection = beir(TEST_DATA / "scifact")
     target = store.create_bucket("quality", exist_ok=True).index("scifact")
-    report = ragvec.Pipeline(index=target, progress=False).run(collection.documents)
+    report = ragvec.Pipeline(index=target).run(collection.documents, progress=False)
     assert not report.failed
     scores = evaluate(
         run_queries(QueryIndex(target), collection.judged_queries), collection.qrels, measures=["nDCG@10"]
