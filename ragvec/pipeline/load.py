@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,16 +29,12 @@ from ragvec.pipeline.loaders.records import (
 from ragvec.pipeline.loaders.webpage import load_html
 from ragvec.pipeline.loaders.word import load_docx
 from ragvec.pipeline.passages import DOCUMENT_TITLE, FILE_TYPE, SOURCE_URI
+from ragvec.pipeline.sidecar import AttributeSource, Sidecar
 
-__all__ = ["FILE_TYPES", "AttributeSource", "Source", "expected_documents", "load"]
+__all__ = ["FILE_TYPES", "Source", "expected_documents", "load"]
 
 Source: TypeAlias = "str | os.PathLike[str] | Document | Iterable[Any]"
 """A path, a DataFrame, a document, or an iterable of documents (ours or LangChain's) or mappings."""
-
-AttributeSource: TypeAlias = (
-    "str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | Callable[[Document], Mapping[str, Any] | None]"
-)
-"""A jsonl file with `id` or `path` in each line, a mapping by document id, or a function."""
 
 _LOADERS: dict[str, tuple[str, Callable[[Path], Extract]]] = {
     ".txt": ("txt", load_text),
@@ -74,7 +71,7 @@ def load(
     Raises:
         DocumentError: `source` or the attributes file does not exist or is of no kind that can be loaded.
     """
-    sidecar = _Sidecar(attributes)
+    sidecar = Sidecar(attributes)
     return _checked(_documents(source, glob, sidecar), sidecar)
 
 
@@ -86,7 +83,7 @@ def expected_documents(source: Source, *, glob: str = "**/*") -> int | None:
     return len(source) if isinstance(source, Sized) else None
 
 
-def _documents(source: Source, glob: str, sidecar: _Sidecar) -> Iterator[Document | Failure]:
+def _documents(source: Source, glob: str, sidecar: Sidecar) -> Iterator[Document | Failure]:
     if isinstance(source, (str, os.PathLike)):
         files = [(path, name) for path, name in _files(Path(source), glob) if path.resolve() != sidecar.file]
         return _from_files(files, sidecar)
@@ -99,7 +96,7 @@ def _documents(source: Source, glob: str, sidecar: _Sidecar) -> Iterator[Documen
     raise DocumentError(f"Expected a path, a DataFrame, or an iterable of documents, got {type(source).__name__}")
 
 
-def _checked(found: Iterator[Document | Failure], sidecar: _Sidecar) -> Iterator[Document | Failure]:
+def _checked(found: Iterator[Document | Failure], sidecar: Sidecar) -> Iterator[Document | Failure]:
     """What was found with its attributes, without empty documents and without a second one of the same id."""
     seen: set[str] = set()
     for item in found:
@@ -144,13 +141,18 @@ def _with_attributes(document: Document, raw: Mapping[str, Any]) -> Document:
 
 
 def _from_items(items: Iterable[Any]) -> Iterator[Document | Failure]:
+    pieces: Counter[str] = Counter()
     for number, item in enumerate(items):
         place = f"item {number}"
         try:
             if isinstance(item, (Document, Failure)):
                 yield item
             elif is_langchain(item):
-                yield from_langchain(item)
+                document, own = from_langchain(item)
+                pieces[document.id] += 1
+                # A splitter may give many pieces the same source, and nothing else to know them by.
+                again = 0 if own else pieces[document.id] - 1
+                yield msgspec.structs.replace(document, id=f"{document.id}#{again + 1}") if again else document
             elif isinstance(item, Mapping):
                 yield from_mapping(item, default_id=str(number), file_type="txt")
             else:
@@ -177,9 +179,9 @@ def _files(source: Path, glob: str) -> list[tuple[Path, str]]:
     return sorted(found, key=lambda pair: pair[1])
 
 
-def _from_files(files: list[tuple[Path, str]], sidecar: _Sidecar) -> Iterator[Document | Failure]:
+def _from_files(files: list[tuple[Path, str]], sidecar: Sidecar) -> Iterator[Document | Failure]:
     for path, name in files:
-        document_id = sidecar.id_of(path) or name
+        document_id = sidecar.name(path, default=name)
         suffix = path.suffix.lower()
         try:
             if suffix in _JSONL:
@@ -211,52 +213,3 @@ def _from_file(path: Path, document_id: str) -> Document:
         pages=extract.pages,
         notes=extract.notes,
     )
-
-
-class _Sidecar:
-    """Attributes that stand beside the documents."""
-
-    def __init__(self, source: AttributeSource | None) -> None:
-        self.file: Path | None = None
-        self._by_id: dict[str, Mapping[str, Any]] = {}
-        self._ids: dict[Path, str] = {}
-        self._function: Callable[[Document], Mapping[str, Any] | None] | None = None
-        if isinstance(source, (str, os.PathLike)):
-            self._read(Path(source))
-        elif isinstance(source, Mapping):
-            self._by_id = {str(key): value for key, value in source.items()}
-        elif source is not None:
-            self._function = source
-
-    def id_of(self, path: Path) -> str:
-        """The id that the sidecar gives the document in this file, empty when it names none."""
-        return self._ids.get(path.resolve(), "")
-
-    def of(self, document: Document) -> Mapping[str, Any]:
-        """What the sidecar says of this document."""
-        if self._function is not None:
-            return self._function(document) or {}
-        return self._by_id.get(document.id, {})
-
-    def _read(self, path: Path) -> None:
-        if not path.is_file():
-            raise DocumentError(
-                f"Expected a jsonl file of attributes, got a path where there is none: {path}", source=str(path)
-            )
-        self.file = path.resolve()
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
-            if not line.strip():
-                continue
-            try:
-                record = msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.DecodeError as error:
-                raise DocumentError(
-                    f"Expected a JSON object: {error} - at line {number} of {path}", source=str(path)
-                ) from error
-            below, identity = record.pop("path", None), record.pop("id", None)
-            if below is None and identity is None:
-                raise DocumentError(f"Expected `id` or `path` - at line {number} of {path}", source=str(path))
-            key = str(identity if identity is not None else below)
-            self._by_id[key] = record
-            if below is not None:
-                self._ids[(self.file.parent / str(below)).resolve()] = key

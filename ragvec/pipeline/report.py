@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from typing import Any
 
@@ -59,6 +60,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         remarks = Counter(note for _, note in self.notes)
         lines += [f"note      {note}" + (f" ({count} times)" if count > 1 else "") for note, count in remarks.items()]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def to_pandas(self) -> Any:
         """A DataFrame of one row: the counts and the seconds of each stage."""

@@ -16,7 +16,7 @@ from ragvec.pipeline.attributes import typed
 from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
 from ragvec.pipeline.documents import Document, Failure
 from ragvec.pipeline.embed import CONTEXT_TOKENS, as_embedder, embed_texts, passage_text, tokenizer_of
-from ragvec.pipeline.load import AttributeSource, Source, expected_documents, load
+from ragvec.pipeline.load import Source, expected_documents, load
 from ragvec.pipeline.manifest import Manifest
 from ragvec.pipeline.passages import (
     ATTRIBUTES_PROPERTY,
@@ -27,6 +27,7 @@ from ragvec.pipeline.passages import (
 )
 from ragvec.pipeline.progress import Progress
 from ragvec.pipeline.report import STAGES, Report
+from ragvec.pipeline.sidecar import AttributeSource
 from ragvec.protocols import Embedder
 from ragvec.store import Index
 from ragvec.types import FloatMatrix

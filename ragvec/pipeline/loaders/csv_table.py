@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from pathlib import Path
 
 from ragvec.errors import DocumentError
@@ -42,7 +43,7 @@ def load_csv(path: Path) -> Extract:
 
 def _delimiter(text: str) -> str:
     """The delimiter that divides the first lines into most columns, the same number in each."""
-    sample = "".join(text.splitlines(keepends=True)[:50])
+    sample = "".join(itertools.islice(io.StringIO(text), 50))
     best, most = ",", 1
     for delimiter in _DELIMITERS:
         widths = [len(row) for row in csv.reader(io.StringIO(sample), delimiter=delimiter) if row]

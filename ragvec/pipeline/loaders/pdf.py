@@ -11,6 +11,7 @@ import itertools
 import logging
 import re
 import statistics
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,7 @@ def load_pdf(path: Path) -> Extract:
     # A damaged file shows itself in whichever way the parser stumbles over it.
     damage = (
         pypdf.errors.PyPdfError,
+        zlib.error,
         ArithmeticError,
         AssertionError,
         AttributeError,

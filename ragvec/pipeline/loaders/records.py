@@ -77,21 +77,24 @@ def is_langchain(item: object) -> bool:
     return isinstance(getattr(item, "page_content", None), str) and isinstance(getattr(item, "metadata", None), Mapping)
 
 
-def from_langchain(item: Any) -> Document:
-    """A LangChain document. Its id is its own, or in its metadata, or its source and place, or the hash of its text.
+def from_langchain(item: Any) -> tuple[Document, bool]:
+    """A LangChain document, and whether its id is its own or in its metadata; else it is made of its source and place,
+    or of the hash of its text.
 
     Raises:
         DocumentError: an attribute is not allowed.
     """
     metadata = dict(item.metadata)
-    identity = getattr(item, "id", None) or next((metadata[name] for name in _IDS if metadata.get(name)), None)
+    identity = getattr(item, "id", None) or _id_of(metadata, "")
+    own = bool(identity)
     source = str(metadata.pop("source", "") or "")
-    if not identity:
+    if not own:
         places = [f"{name}={metadata[name]}" for name in ("page", "start_index") if name in metadata]
         digest = hashlib.sha256(item.page_content.encode("utf-8", "replace")).hexdigest()
         identity = "#".join([source, *places]) if source else f"sha256:{digest[:32]}"
-    record = {"id": str(identity), "text": item.page_content, **{k: v for k, v in metadata.items() if k not in _IDS}}
-    return from_mapping(record, default_id="", file_type=_suffix(source), uri=source)
+    rest = {name: value for name, value in metadata.items() if name not in _IDS}
+    record = {**rest, "id": str(identity), "text": item.page_content}
+    return from_mapping(record, default_id="", file_type=_suffix(source), uri=source), own
 
 
 def is_frame(source: object) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,27 @@ def load_docx(path: Path) -> Extract:
         MissingExtra: python-docx is not installed.
     """
     docx = require("docx", extra="embed", purpose="Reading docx files", package="python-docx")
+    # A damaged file shows itself in whichever part of the zip, the XML or the styles it is damaged.
+    damage = (
+        docx.opc.exceptions.OpcError,
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        AttributeError,
+        EOFError,
+        LookupError,
+        RuntimeError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+    )
+    builder = TextBuilder()
     try:
         document = docx.Document(str(path))
-    except (docx.opc.exceptions.PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, SyntaxError) as error:
-        raise DocumentError(f"Expected a docx document, got a file that cannot be opened as one: {error}") from error
-    builder = TextBuilder()
-    title = _body(document, builder)
-    return builder.extract(title=title or builder.first_heading() or str(document.core_properties.title or ""))
+        title = _body(document, builder) or builder.first_heading() or str(document.core_properties.title or "")
+    except damage as error:
+        raise DocumentError(f"Expected a docx document, got a file that cannot be read as one: {error}") from error
+    return builder.extract(title=title)
 
 
 def _body(document: Any, builder: TextBuilder) -> str:

@@ -151,6 +151,15 @@ def test_langchain_documents_are_known_by_their_shape() -> None:
     )
 
 
+def test_langchain_pieces_of_one_source_are_told_apart() -> None:
+    core = pytest.importorskip("langchain_core.documents")
+    pieces = [core.Document(page_content=text, metadata={"source": "a.md", "text": "no"}) for text in ("x", "y", "z")]
+    found = documents(pieces)
+    assert [(document.id, document.text) for document in found] == [("a.md", "x"), ("a.md#2", "y"), ("a.md#3", "z")]
+    (again,) = failures([core.Document(page_content="x", id="one"), core.Document(page_content="y", id="one")])
+    assert again.document_id == "one"
+
+
 def test_documents_and_mappings_may_be_mixed() -> None:
     mine = Document(id="a", text="one", attributes={"category": "x"})
     found = documents(iter([mine, {"id": "b", "text": "two"}, {"text": "three"}]))
@@ -197,7 +206,8 @@ def test_a_file_of_attributes_gives_ids_and_wins(folder: Path) -> None:
         {"id": "t.csv", "view_count": 3},
     )
     found = {document.id: document for document in documents(folder, attributes=sidecar)}
-    assert set(found) == {"rules/b", "p.pdf", "sub/../sub/a.txt", "sub/w.docx", "sub/ç.html", "t.csv"}
+    assert set(found) == {"rules/b", "p.pdf", "sub/a.txt", "sub/w.docx", "sub/ç.html", "t.csv"}
+    assert found["sub/a.txt"].attributes == {"department": "IT"}
     better = found["rules/b"]
     assert (better.title, better.file_type, better.attributes) == ("Better", "note", {"_acl_allow": ["group:hr"]})
     assert found["t.csv"].attributes == {"_view_count": 3}

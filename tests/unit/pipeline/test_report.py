@@ -41,6 +41,11 @@ def test_the_report_reads_well() -> None:
     )
 
 
+def test_a_notebook_shows_the_same_text() -> None:
+    report = Report(failed=(Failure("a<b>.txt", "empty"),))
+    assert report._repr_html_().endswith("failed    a&lt;b&gt;.txt: empty</pre>")
+
+
 def test_many_failures_are_counted() -> None:
     report = Report(failed=tuple(Failure(f"{number}.txt", "empty") for number in range(14)))
     assert str(report).splitlines()[-2:] == ["failed    9.txt: empty", "failed    and 4 more: see .failed"]

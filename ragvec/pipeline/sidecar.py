@@ -1,0 +1,81 @@
+"""Attributes that stand beside documents: in a jsonl file, in a mapping, or computed by a function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ragvec.errors import DocumentError
+from ragvec.pipeline.documents import Document
+from ragvec.pipeline.encodings import decode
+
+__all__ = ["AttributeSource", "Sidecar"]
+
+AttributeSource: TypeAlias = (
+    "str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | Callable[[Document], Mapping[str, Any] | None]"
+)
+"""A jsonl file with `id` or `path` in each line, a mapping by document id, or a function."""
+
+
+class Sidecar:
+    """What is said of documents elsewhere than in them.
+
+    Raises:
+        DocumentError: the file does not exist, or a line of it is no object with `id` or `path`.
+    """
+
+    def __init__(self, source: AttributeSource | None) -> None:
+        self.file: Path | None = None
+        self._by_id: dict[str, Mapping[str, Any]] = {}
+        self._by_path: dict[Path, tuple[str, Mapping[str, Any]]] = {}
+        self._function: Callable[[Document], Mapping[str, Any] | None] | None = None
+        if isinstance(source, (str, os.PathLike)):
+            self._read(Path(source))
+        elif isinstance(source, Mapping):
+            self._by_id = {str(key): value for key, value in source.items()}
+        elif source is not None:
+            self._function = source
+
+    def name(self, path: Path, *, default: str) -> str:
+        """The id of the document in this file: the one given here, else `default`."""
+        given, record = self._by_path.get(path.resolve(), ("", None))
+        document_id = given or default
+        if record is not None:
+            self._by_id[document_id] = record
+        return document_id
+
+    def of(self, document: Document) -> Mapping[str, Any]:
+        """What is said of this document."""
+        if self._function is not None:
+            return self._function(document) or {}
+        return self._by_id.get(document.id, {})
+
+    def _read(self, path: Path) -> None:
+        if not path.is_file():
+            raise DocumentError(
+                f"Expected a jsonl file of attributes, got a path where there is none: {path}", source=str(path)
+            )
+        self.file = path.resolve()
+        text, _ = decode(path.read_bytes())
+        # Only a line feed ends a line: JSON text may hold other characters that Python calls line ends.
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                self._add(line, self.file.parent, f"line {number} of {path}")
+
+    def _add(self, line: str, folder: Path, place: str) -> None:
+        try:
+            record = msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise DocumentError(f"Expected a JSON object: {error} - at {place}", source=place) from error
+        below, identity = record.pop("path", None), record.pop("id", None)
+        if below is None and identity is None:
+            raise DocumentError(f"Expected `id` or `path` - at {place}", source=place)
+        given = "" if identity is None else str(identity)
+        if given:
+            self._by_id[given] = record
+        if below is not None:
+            self._by_path[(folder / str(below)).resolve()] = given, record
