@@ -25,8 +25,7 @@ _SLICE = 50_000
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """A passage: `text` is exactly `document.text[begin:end]`, `heading` a path ("Travel > Per diem"), `page` from 1.
-    """
+    """A passage: `text` is `document.text[begin:end]`, `heading` a path such as "Travel > Per diem", `page` from 1."""
 
     text: str
     begin: int
@@ -37,8 +36,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class Chunker(Protocol):
-    """Splits a document into chunks. `name` identifies method and settings: documents are split again when it changes.
-    """
+    """Splits a document into chunks. `name` stands for method and settings: when it changes, all are split again."""
 
     name: str
 

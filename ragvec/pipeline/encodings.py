@@ -10,6 +10,7 @@ from ragvec.extras import available
 
 __all__ = ["decode"]
 
+_GUESS = "decoded as {}, a guess: the file is not UTF-8 and says nothing of its encoding"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -57,9 +58,5 @@ def _decode(raw: bytes, declared: str) -> tuple[str, str]:
     if available("charset_normalizer"):
         best = importlib.import_module("charset_normalizer").from_bytes(raw).best()
         if best is not None:
-            return str(
-                best
-            ), f"decoded as {best.encoding}, a guess: the file is not UTF-8 and says nothing of its encoding"
-    return raw.decode(
-        "cp1252", "replace"
-    ), "decoded as cp1252, a guess: the file is not UTF-8 and says nothing of its encoding"
+            return str(best), _GUESS.format(best.encoding)
+    return raw.decode("cp1252", "replace"), _GUESS.format("cp1252")

@@ -189,7 +189,7 @@ def _continues(last: _Line, line: _Line, gap: float) -> bool:
         or _MARKER.match(last.text)
     ):
         return False
-    if not gap:
+    if not gap or (line.height, line.left) == (last.height, last.left):
         return not last.text.endswith((".", "!", "?", ":"))
     return 1 < last.height - line.height <= gap * last.size and abs(line.left - last.left) < 40
 
