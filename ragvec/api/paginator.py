@@ -90,7 +90,7 @@ class PageIterator:
         """What a JMESPath expression finds in each page, lists item by item."""
         from ragvec.extras import require
 
-        compiled = require("jmespath", extra="dev", purpose="Searching pages by JMESPath").compile(expression)
+        compiled = require("jmespath", extra="all", purpose="Searching pages by JMESPath").compile(expression)
         for page in self:
             found = compiled.search(page)
             if isinstance(found, list):

@@ -7,13 +7,15 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from ragvec.arrays import to_matrix, to_vector
 from ragvec.errors import DimensionMismatch, InvalidVector
+
+pd = pytest.importorskip("pandas")
 
 FLOAT_MAX = 3.4028234663852886e38
 """The largest float32."""

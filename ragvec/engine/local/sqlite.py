@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +67,8 @@ class Database:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
-        self._closed = False
+        # A store that nobody closed still closes its connections: when it is collected, or when the interpreter ends.
+        self._finalizer = weakref.finalize(self, _close_idle, self._idle, self._pid)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -92,9 +94,7 @@ class Database:
         """Close idle connections; later use opens new ones."""
         self._after_fork()
         with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+            _close_idle(self._idle, self._pid)
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
@@ -121,6 +121,7 @@ class Database:
         if self._pid != os.getpid():
             _abandoned.append(self._idle)
             self._idle = []
+            self._finalizer = weakref.finalize(self, _close_idle, self._idle, os.getpid())
             self._lock = threading.Lock()
             self._write_lock = threading.Lock()
             self._pid = os.getpid()
@@ -146,12 +147,12 @@ class Database:
                 connection.close()
                 raise
             return connection
+        connection = self._connect("ro")
         try:
-            connection = self._connect("ro")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         except sqlite3.OperationalError:
-            # A WAL database in a folder that cannot be written has no shared memory file; nobody can be writing it
-            # either.
+            # A WAL database in a folder that cannot be written has no shared memory file; nobody can be writing it.
+            connection.close()
             connection = self._connect("ro&immutable=1")
         return connection
 
@@ -160,3 +161,11 @@ class Database:
         return sqlite3.connect(
             uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
+
+
+def _close_idle(idle: list[sqlite3.Connection], pid: int) -> None:
+    if pid == os.getpid():
+        while idle:
+            idle.pop().close()
+    else:
+        _abandoned.append(idle)

@@ -9,12 +9,14 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+
 from ragvec import limits
 from ragvec.api.metadata import encode_metadata, metadata_size
 from ragvec.errors import InvalidMetadata
 from ragvec.limits import Limits
+
+pd = pytest.importorskip("pandas")
 
 
 class Language(str, Enum):
