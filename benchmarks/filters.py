@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.console import Console
+from rich.table import Table
+
 from ragvec.engine.local.postings import PostingStore
 from ragvec.filters.bitmap import rows_matching
 from ragvec.filters.interpret import matches
 from ragvec.filters.nodes import Filter
 from ragvec.filters.parse import parse_filter
-from rich.console import Console
-from rich.table import Table
 
 BATCH = 65_536
 SAMPLE = 997

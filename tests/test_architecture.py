@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import ragvec
 
 ROOT = Path(ragvec.__file__).parent

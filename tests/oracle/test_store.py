@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ragvec
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import ragvec
 
 sys.path.insert(0, str(Path(__file__).parent))
 from actions import BUCKET, INDEX, run

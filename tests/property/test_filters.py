@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from ragvec.engine.local.postings import PostingStore
 from ragvec.errors import InvalidFilter
 from ragvec.filters.bitmap import rows_matching

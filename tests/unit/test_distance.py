@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ragvec.distance import exact_distances, lower_upper_bounds, row_norms
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)

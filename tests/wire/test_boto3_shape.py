@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 import ragvec
 from ragvec.api.client import Client
 from ragvec.api.operations import OPERATIONS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from ragvec.ann.exact import nearest, rescore
 from ragvec.distance import exact_distances, row_norms
 

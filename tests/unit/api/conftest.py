@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ragvec.api.client import Client
 from ragvec.engine.local.engine import LocalEngine
 

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import ragvec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import ragvec
 from ragvec.api.client import Client, connect
 from ragvec.api.exceptions import ClientError
 from ragvec.errors import BucketNotFound, DimensionMismatch, InvalidRequest, NotAStore, RagvecError

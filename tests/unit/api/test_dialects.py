@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from ragvec import errors
 from ragvec.api.client import Client
 from ragvec.api.dialects import DIALECTS, NATIVE, OSS, S3, WireError, dialect, wire_error

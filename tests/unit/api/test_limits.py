@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ragvec import limits
 from ragvec.api.client import Client
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ragvec.api.client import Client
 from ragvec.api.dialects import DIALECTS
 from ragvec.api.names import Arn, bucket_arn, check_bucket_name, check_index_name, index_arn, parse_arn

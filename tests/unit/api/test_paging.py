@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ragvec.api.client import Client, connect
 from ragvec.engine.local.engine import LocalEngine
 

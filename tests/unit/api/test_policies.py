@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ragvec.api.client import Client
 from ragvec.api.dialects import DIALECTS
 from ragvec.api.policies import check_policy

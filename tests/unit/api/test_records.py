@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ragvec.api.access import Session
 from ragvec.api.client import Client
 from ragvec.api.records import put_arrays, query_matrix, query_vector

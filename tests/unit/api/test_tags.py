@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ragvec.api.client import Client
 
 BUCKET = "arn:aws:s3vectors:local:000000000000:bucket/docs"

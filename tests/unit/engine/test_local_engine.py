@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.writer import record_checksum

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from pyroaring import BitMap
+
 from ragvec.engine.local.postings import PostingStore
 
 BLOCK = 8

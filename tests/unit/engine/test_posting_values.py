@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pyroaring import BitMap
+
 from ragvec.engine.local import posting_values
 from ragvec.engine.local.posting_values import Numbers, Texts
 from ragvec.engine.local.row_bitmaps import bitmap_of

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from ragvec.engine.local.postings import PostingStore, PostingView
 from ragvec.errors import Corrupted
 from ragvec.filters.bitmap import rows_matching

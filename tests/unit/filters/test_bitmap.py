@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 from pyroaring import BitMap
+
 from ragvec.filters.bitmap import Bounds, rows_matching
 from ragvec.filters.interpret import matches
 from ragvec.filters.nodes import EVERYTHING, And, Compare, Eq, Exists, Filter, In, Not, Or, StartsWith

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ragvec.errors import InvalidFilter, NonFilterableKey
 from ragvec.filters.nodes import EVERYTHING, And, Compare, Eq, Exists, Filter, In, Not, Or, StartsWith
 from ragvec.filters.parse import ALL_OPERATORS, MAX_NESTING, NATIVE, FilterRules, parse_filter, to_json

@@ -116,7 +116,9 @@ def test_a_date_beyond_the_calendar_stays_a_number() -> None:
 def test_an_unknown_field_gets_the_name_that_was_probably_meant() -> None:
     schema = Schema.of({"department": "STRING_VALUE"})
     for wrong, meant in (("category", "_category"), ("departmant", "department"), ("_category_", "_category")):
-        with pytest.raises(InvalidRequest, match=f"The index has no field '{wrong}' - at `sort`; did you mean '{meant}'"):
+        with pytest.raises(
+            InvalidRequest, match=f"The index has no field '{wrong}' - at `sort`; did you mean '{meant}'"
+        ):
             schema.field(wrong, path="sort")
     with pytest.raises(InvalidRequest, match="it has _authors, _category, .*, department"):
         schema.field("zzz", path="sort")

@@ -9,6 +9,7 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ragvec.errors import InvalidToken
 from ragvec.filters.nodes import Eq
 from ragvec.search.page import decode_token, encode_token, request_digest
