@@ -83,7 +83,8 @@ class Store:
         """Make a bucket.
 
         Raises:
-            InvalidName: 1 to 63 of a-z, 0-9, '-' and '.', with a letter or digit at each end. BucketExists: unless `exist_ok`.
+            InvalidName: 1 to 63 of a-z, 0-9, '-' and '.', with a letter or digit at each end. BucketExists: unless
+            `exist_ok`.
         """
         try:
             buckets.create_vector_bucket(self._session, CreateVectorBucket(vector_bucket_name=name))

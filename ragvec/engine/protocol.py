@@ -200,7 +200,8 @@ class IndexEngine(Protocol):
         ...
 
     def optimize(self) -> None:
-        """Build whatever segments are due and return when they serve; what another process is building is left to it."""
+        """Build whatever segments are due and return when they serve; what another process is building is left to
+        it."""
         ...
 
 

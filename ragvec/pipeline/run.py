@@ -138,12 +138,14 @@ class _Run:
                 break
             if isinstance(item, Failure):
                 self._fail(item.source, item.reason, item.document_id and self._prefix + item.document_id)
+                self._progress.documents()
                 continue
             document = msgspec.structs.replace(item, id=self._prefix + item.id)
             try:
                 self._take(document)
             except DocumentError as error:
                 self._fail(document.id, error.message, document.id)
+                self._progress.documents()
             if sum(len(pending.passages) for pending in self._window) >= _WINDOW:
                 self._flush()
         self._flush()
@@ -271,7 +273,6 @@ class _Run:
         self._failed.append(Failure(source, reason, document_id))
         if document_id:
             self._seen.add(document_id)
-        self._progress.documents()
 
     @contextmanager
     def _clock(self, stage: str) -> Iterator[None]:

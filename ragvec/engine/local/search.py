@@ -44,8 +44,8 @@ def plan(*, rows: int, matches: int, k: int, segment_rows: int) -> Plan:
     """Choose by cost. `rows` are all, `matches` those that satisfy the filter and live, `segment_rows` those that
     segments cover."""
     if segment_rows and matches > EXACT_MATCHES:
-        # Of the neighbours that a segment proposes only the matching share counts; the wider net also finds matches that
-        # lie off the leaves where most neighbours are.
+        # Of the neighbours that a segment proposes only the matching share counts; the wider net also finds matches
+        # that lie off the leaves where most neighbours are.
         fetch = k if matches == rows else int(np.ceil(_FILTERED_FETCH * k * rows / matches))
         if fetch < segment_rows // 4:
             return Plan("segments", matches, fetch)
