@@ -1,5 +1,6 @@
 # make demo   set up, ingest the data sets, ask questions        make test    set up, run every check
-# make bench  set up, run the benchmarks                         make clean   remove .venv and the demo's store
+# make bench  set up, run the benchmarks                         make test-all  also what takes many minutes
+# make clean  remove .venv and the demo's store
 #
 # Everything runs from .venv, which is made once and reused; it is brought up to date when pyproject.toml or constraints.txt change.
 
@@ -13,7 +14,7 @@ PYTEST_FLAGS ?=
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test test-all lint bench clean
 
 setup: $(VENV)/.ready
 
@@ -29,6 +30,9 @@ demo: setup
 	@$(BIN)/python -m ragvec demo --store $(DEMO_STORE) --datasets datasets $(DEMO_FLAGS)
 
 test: setup lint
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
+
+test-all: setup lint
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 lint: setup
