@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,21 @@ def test_company_does_not_change_a_vector(embedder: MiniLMEmbedder) -> None:
     assert np.allclose(together, reverse, atol=2e-6)
     assert np.allclose(together, alone, atol=2e-6)
     assert embedder.embed_documents([]).shape == (0, 384)
+
+
+def test_threads_may_share_an_embedder(embedder: MiniLMEmbedder) -> None:
+    import torch
+
+    texts = [f"text number {number} " * (number % 7 + 1) for number in range(60)]
+    expected = embedder.embed_documents(texts)
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(embedder.embed_query, texts))
+        whole = list(pool.map(embedder.embed_documents, [texts, texts[::-1]]))
+    assert np.allclose(found, expected, atol=2e-6)
+    assert np.allclose(whole[0], expected, atol=2e-6)
+    assert np.allclose(whole[1][::-1], expected, atol=2e-6)
+    assert torch.get_num_threads() == before
 
 
 def test_the_tokenizer_counts_what_the_model_reads(embedder: MiniLMEmbedder) -> None:
