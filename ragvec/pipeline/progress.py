@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Any
@@ -26,7 +27,11 @@ class Progress:
                 warnings.simplefilter("ignore")
                 from tqdm.auto import tqdm
 
-                self._bar = tqdm(total=total, unit=" documents", desc="ingest", dynamic_ncols=True)
+                # A terminal may say that it is 0 columns wide (containers do); tqdm would then draw nothing.
+                width = None if _columns() else 80
+                self._bar = tqdm(
+                    total=total, unit=" documents", desc="ingest", ncols=width, dynamic_ncols=width is None
+                )
 
     def documents(self, count: int = 1) -> None:
         """So many more documents are done with."""
@@ -50,6 +55,13 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return 80
 
 
 def _in_notebook() -> bool:
