@@ -24,7 +24,7 @@ __all__ = ["as_embedder", "default_embedder", "embed_texts", "embedder_from_name
 CONTEXT_TOKENS = 48
 """Title and heading take at most so many tokens of what is embedded for a passage."""
 
-_BATCH = 512
+_BATCH = 128
 
 
 def default_embedder() -> Embedder:

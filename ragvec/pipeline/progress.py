@@ -27,11 +27,9 @@ class Progress:
                 warnings.simplefilter("ignore")
                 from tqdm.auto import tqdm
 
-                # A terminal may say that it is 0 columns wide (containers do); tqdm would then draw nothing.
-                width = None if _columns() else 80
-                self._bar = tqdm(
-                    total=total, unit=" documents", desc="ingest", ncols=width, dynamic_ncols=width is None
-                )
+                # In a terminal that gives its size as 0 by 0, as in some containers, tqdm would draw nothing.
+                size: dict[str, Any] = {"dynamic_ncols": True} if _has_size() else {"ncols": 80, "nrows": 24}
+                self._bar = tqdm(total=total, unit=" documents", desc="ingest", **size)
 
     def documents(self, count: int = 1) -> None:
         """So many more documents are done with."""
@@ -57,11 +55,11 @@ class Progress:
             self._bar = None
 
 
-def _columns() -> int:
+def _has_size() -> bool:
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (OSError, ValueError):
-        return 80
+        return True
 
 
 def _in_notebook() -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 
 import pytest
@@ -90,3 +92,26 @@ def test_silence_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     progress.embedded(3)
     progress.finish(["load 1 s"])
     assert terminal.getvalue() == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_terminal_without_a_size_gets_a_bar_too() -> None:
+    import pty
+
+    code = (
+        "from ragvec.pipeline.progress import Progress; "
+        "bar = Progress(shown=True, total=2); bar.documents(2); bar.finish([])"
+    )
+    here, there = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", code], stdin=there, stdout=there, stderr=there) as child:
+        os.close(there)
+        shown = b""
+        try:
+            while piece := os.read(here, 4096):
+                shown += piece
+        except OSError:  # Linux says so at the end of a pseudo-terminal
+            pass
+        finally:
+            os.close(here)
+    assert child.returncode == 0
+    assert b"2/2" in shown
