@@ -2,7 +2,7 @@
 # make bench  set up, run the benchmarks                         make test-all  also what takes many minutes
 # make clean  remove .venv and the demo's store
 #
-# Everything runs from .venv, which is made once and reused; it is brought up to date when pyproject.toml or constraints.txt change.
+# Everything runs from .venv, which is made once and reused; it is brought up to date when pyproject.toml or .ci/constraints.txt change.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,14 +11,14 @@ DEMO_STORE ?= .demo
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 
-export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: setup demo test test-all lint bench clean
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "ragvec needs Python 3.10 or newer, this is " + sys.version)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
