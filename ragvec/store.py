@@ -12,7 +12,7 @@ or made anew by another process is seen at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -25,7 +25,7 @@ from ragvec.api.dialects import NATIVE
 from ragvec.api.records import put_arrays, query_matrix, query_vector
 from ragvec.api.requests import CreateIndex, CreateVectorBucket, MetadataConfiguration
 from ragvec.engine.local.engine import LocalEngine
-from ragvec.engine.protocol import Engine, IndexEngine, IndexSpec, IndexStats
+from ragvec.engine.protocol import Engine, IndexEngine, IndexSpec, IndexStats, Page
 from ragvec.errors import BucketExists, IndexExists, InvalidRequest, NotFound
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.filters.parse import parse_filter
@@ -70,14 +70,9 @@ class Store:
 
     def buckets(self) -> list[Bucket]:
         """All buckets, in order of name."""
-        found: list[Bucket] = []
-        after: str | None = None
-        while True:
-            page = self.engine.catalog.buckets(prefix="", after=after, limit=_PAGE)
-            found += [Bucket(self, bucket.name) for bucket in page.items]
-            if page.next_after is None:
-                return found
-            after = page.next_after
+        catalog = self.engine.catalog
+        found = _every(lambda after: catalog.buckets(prefix="", after=after, limit=_PAGE))
+        return [Bucket(self, bucket.name) for bucket in found]
 
     def create_bucket(self, name: str, *, exist_ok: bool = False) -> Bucket:
         """Make a bucket.
@@ -131,14 +126,9 @@ class Bucket:
 
     def indexes(self) -> list[Index]:
         """All indexes, in order of name. Raises BucketNotFound."""
-        found: list[Index] = []
-        after: str | None = None
-        while True:
-            page = self.store.engine.catalog.indexes(self.name, prefix="", after=after, limit=_PAGE)
-            found += [Index(self, spec.name) for spec in page.items]
-            if page.next_after is None:
-                return found
-            after = page.next_after
+        catalog = self.store.engine.catalog
+        found = _every(lambda after: catalog.indexes(self.name, prefix="", after=after, limit=_PAGE))
+        return [Index(self, spec.name) for spec in found]
 
     def create_index(
         self,
@@ -354,6 +344,17 @@ class Index:
     def _open(self) -> tuple[IndexSpec, IndexEngine]:
         spec = self.spec
         return spec, self.bucket.store.engine.index(spec)
+
+
+def _every(page_after: Callable[[str | None], Page]) -> Iterator[Any]:
+    """The items of all pages."""
+    after: str | None = None
+    while True:
+        page = page_after(after)
+        yield from page.items
+        if page.next_after is None:
+            return
+        after = page.next_after
 
 
 def _given(engine: Engine | None) -> Engine:
