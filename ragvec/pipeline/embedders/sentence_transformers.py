@@ -144,8 +144,9 @@ class SentenceTransformerEmbedder:
 def _each(encode: Callable[[list[int]], None], batches: Iterator[list[int]], *, on_cpu: bool) -> None:
     """Encode every batch; on a CPU several at once, each in a thread of its own.
 
-    Threads that share one batch wait for each other dozens of times in it. On two cores with other work on them that
-    took four times as long as one thread alone, whereas threads with batches of their own never took longer.
+    Threads that share one batch wait for each other dozens of times in it. Measured with all-MiniLM-L6-v2 on two cores,
+    tokens a second: 6,200 with batches of their own, 4,500 sharing each batch, 3,600 in one thread; with other work on
+    the cores 3,400, 780 and 3,200.
     """
     if not on_cpu:
         for batch in batches:
