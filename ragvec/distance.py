@@ -14,7 +14,7 @@ from ragvec.types import Distances, FloatMatrix, FloatVector, Metric
 
 __all__ = ["exact_distances", "lower_upper_bounds", "row_norms"]
 
-_BLOCK = 2048
+_BLOCK = 256
 _NOISE = 1e-14
 """Cosine distances below this are rounding noise of 1 − cos θ in float64; they are reported as 0."""
 _SAFE_NORMS = (1e-15, 1e15)
