@@ -157,11 +157,20 @@ def _check_values(matrix: FloatMatrix, metric: Metric, label: Label) -> None:
         block = matrix[start : start + _BLOCK]
         finite = np.isfinite(block)
         if not finite.all():
-            raise _bad(_NOT_FINITE, label(start + int(np.argmin(finite.all(axis=1)))))
+            row, column = divmod(int(np.argmin(finite)), finite.shape[1])
+            error = _bad(_NOT_FINITE, label(start + row))
+            error.hint = f"{_infinite(block[row, column])} at position {column}"
+            raise error
         if metric == "cosine":
             nonzero = block.any(axis=1)
             if not nonzero.all():
                 raise _bad(_ZERO_NORM, label(start + int(np.argmin(nonzero))))
+
+
+def _infinite(value: np.float32) -> str:
+    if np.isnan(value):
+        return "NaN"
+    return f"{'' if value > 0 else '-'}Inf, or a number beyond the {np.finfo(np.float32).max:.7g} of float32,"
 
 
 def _bad(text: str, place: tuple[str, str]) -> InvalidVector:

@@ -120,7 +120,12 @@ class InvalidKey(InvalidRequest):
 
 
 class InvalidVector(InvalidRequest):
-    """A vector holds NaN or infinity after conversion to float32, has zero norm under cosine, or is not numbers."""
+    """A vector holds NaN or infinity after conversion to float32, has zero norm under cosine, or is not numbers.
+
+    `hint` says where in the vector and what, when the message, in the words of the services, does not.
+    """
+
+    hint: str = ""
 
 
 class DimensionMismatch(InvalidVector):

@@ -26,12 +26,12 @@ from ragvec.api.records import put_arrays, query_matrix, query_vector
 from ragvec.api.requests import CreateIndex, CreateVectorBucket, MetadataConfiguration
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.protocol import Engine, IndexEngine, IndexSpec, IndexStats, Page
-from ragvec.errors import BucketExists, IndexExists, InvalidRequest, NotFound
-from ragvec.filters.nodes import EVERYTHING, Filter
+from ragvec.errors import BucketExists, IndexExists, InvalidKey, InvalidMetadata, InvalidRequest, NotFound
+from ragvec.filters.nodes import EVERYTHING, And, Compare, Eq, Exists, Filter, In, Not, Or, StartsWith
 from ragvec.filters.parse import parse_filter
 from ragvec.search.execute import search
 from ragvec.search.request import SearchRequest
-from ragvec.search.results import Results
+from ragvec.search.results import Results, ResultsList
 from ragvec.types import Metadata, Metric, Record
 
 __all__ = ["Bucket", "Index", "Store"]
@@ -146,6 +146,11 @@ class Bucket:
             InvalidRequest: a name, dimension, metric or key breaks its rule. BucketNotFound. IndexExists: unless
             `exist_ok`, which still refuses one of another dimension, metric or non-filterable keys.
         """
+        if isinstance(non_filterable, str):
+            raise InvalidRequest(
+                f"Expected a list of keys, got the text {non_filterable!r} - at `non_filterable`", path="non_filterable"
+            )
+        dimension = _at_least_one(dimension, "dimension")
         try:
             indexes.create_index(
                 self.store._session,
@@ -229,6 +234,8 @@ class Index:
             InvalidKey, InvalidVector, DimensionMismatch, InvalidMetadata: the record at fault is named; nothing was
             changed.
         """
+        if isinstance(keys, str):
+            raise InvalidKey(f"Expected a list of keys, got the text {keys!r} - at `keys`", path="keys")
         put_arrays(self.bucket.store._session, self.spec, keys=keys, vectors=vectors, metadata=_dicts(metadata))
 
     @overload
@@ -261,38 +268,38 @@ class Index:
         where: Mapping[str, Any] | Filter | None = None,
         data: bool = False,
         metadata: bool = True,
-    ) -> Results | list[Results]:
+    ) -> Results | ResultsList:
         """The `k` nearest records that satisfy `where`, as Results; for a matrix (m, dimension), a list of m Results.
+        Either has `to_pandas()`.
 
         Raises:
             InvalidVector, DimensionMismatch, InvalidFilter, InvalidRequest: see those.
         """
         spec, engine = self._open()
-        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-            raise InvalidRequest(f"Expected an integer of at least 1, got {k!r} - at `k`", path="k")
-        many = np.ndim(vector) == 2
+        k = _at_least_one(k, "k")
+        many = _is_matrix(vector)
         if many:
             queries = query_matrix(spec, vector)
         else:
             queries = query_vector(self.bucket.store._session, spec, vector)[np.newaxis]
         request = SearchRequest(queries=queries, k=k, where=_filter(where, spec), data=data, metadata=metadata)
-        found = [Results(hits, metric=spec.metric) for hits in search(engine, request)]
+        found = ResultsList(Results(hits, metric=spec.metric) for hits in search(engine, request))
         return found if many else found[0]
 
     def get(self, keys: Sequence[str], *, data: bool = True, metadata: bool = True) -> list[Record]:
-        """The records with these keys, in that order; absent ones are left out."""
+        """The records with these keys, in that order; absent ones are left out. Raises InvalidKey."""
         _, engine = self._open()
-        return engine.get([keys] if isinstance(keys, str) else list(keys), data=data, metadata=metadata)
+        return engine.get(_texts(keys), data=data, metadata=metadata)
 
     def delete(self, keys: Sequence[str] | None = None, *, where: Mapping[str, Any] | Filter | None = None) -> int:
         """Delete by keys or by filter, in one transaction; returns how many records were there. `where={}` deletes all
-        of them."""
+        of them. Raises InvalidFilter, and InvalidKey for a key that is no text."""
         if (keys is None) == (where is None):
             raise InvalidRequest("Expected exactly one of `keys` and `where`", path="keys")
         spec, engine = self._open()
         if keys is None:
             return engine.delete_where(_filter(where, spec))
-        return engine.delete([keys] if isinstance(keys, str) else list(dict.fromkeys(keys)))
+        return engine.delete(list(dict.fromkeys(_texts(keys))))
 
     def count(self, where: Mapping[str, Any] | Filter | None = None) -> int:
         """How many records satisfy the filter."""
@@ -312,6 +319,7 @@ class Index:
         A record present all the while comes exactly once; one written or deleted meanwhile may or may not come.
         """
         spec, engine = self._open()
+        batch = _at_least_one(batch, "batch")
         condition, after = _filter(where, spec), None
         while True:
             page = engine.scan(after=after, limit=batch, where=condition, data=data, metadata=metadata)
@@ -365,15 +373,41 @@ def _given(engine: Engine | None) -> Engine:
 def _filter(where: Mapping[str, Any] | Filter | None, spec: IndexSpec) -> Filter:
     if where is None:
         return EVERYTHING
-    if isinstance(where, Mapping):
-        return parse_filter(where, non_filterable=spec.non_filterable)
-    return where
+    if isinstance(where, (And, Compare, Eq, Exists, In, Not, Or, StartsWith)):
+        return where
+    return parse_filter(where, non_filterable=spec.non_filterable)
+
+
+def _at_least_one(number: int, name: str) -> int:
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+        raise InvalidRequest(f"Expected an integer of at least 1, got {number!r} - at `{name}`", path=name)
+    return int(number)
+
+
+def _is_matrix(vector: Any) -> bool:
+    """Whether there are several vectors: two axes, or a list of lists or arrays."""
+    if isinstance(vector, (list, tuple)):
+        return bool(vector) and np.iterable(vector[0]) and not isinstance(vector[0], str)
+    return np.ndim(vector) == 2
+
+
+def _texts(keys: Sequence[str]) -> list[str]:
+    names = [keys] if isinstance(keys, str) else list(keys)
+    for position, name in enumerate(names):
+        if not isinstance(name, str):
+            raise InvalidKey(f"Expected a text as key, got {name!r} - at `keys[{position}]`", path=f"keys[{position}]")
+    return names
 
 
 def _dicts(metadata: Any) -> Sequence[Metadata | None] | None:
     """A list of dicts; a DataFrame (known by its `to_dict`) loses its missing values."""
     if metadata is None or isinstance(metadata, (list, tuple)):
         return metadata
+    if isinstance(metadata, (str, bytes, Mapping)):
+        got = type(metadata).__name__
+        raise InvalidMetadata(
+            f"Expected a list with an object for each key, or a DataFrame, got {got} - at `metadata`", path="metadata"
+        )
     if hasattr(metadata, "to_dict") and hasattr(metadata, "columns"):
         present = metadata.notna().to_numpy()
         rows = metadata.to_dict("records")

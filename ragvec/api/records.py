@@ -61,10 +61,15 @@ def encode_records(
     def label(row: int) -> tuple[str, str]:
         return f"vectors[{row}]", f"Invalid record for key '{keys[row]}': "
 
-    matrix = to_matrix(vectors, dimension=spec.dimension, metric=spec.metric, label=label)
+    hints = session.dialect.hints
+    try:
+        matrix = to_matrix(vectors, dimension=spec.dimension, metric=spec.metric, label=label)
+    except InvalidVector as error:
+        if hints and error.hint:
+            error.args = (f"{error.message}: {error.hint}",)
+        raise
     if metadata is None:
         return Records(keys, matrix, [None] * len(keys))
-    hints = session.dialect.hints
     non_filterable = frozenset(spec.non_filterable)
     encoded = []
     for row, entry in enumerate(metadata):
@@ -86,7 +91,8 @@ def query_vector(session: Session, spec: IndexSpec, vector: Any) -> FloatVector:
         return to_vector(vector, dimension=spec.dimension, metric=spec.metric)
     except InvalidVector as error:
         text = "Query vector contains invalid values or is invalid for this index"
-        error.args = (f"{text}: {error.detail}" if session.dialect.hints else text,)
+        reason = f"{error.detail}: {error.hint}" if error.hint else error.detail
+        error.args = (f"{text}: {reason}" if session.dialect.hints else text,)
         error.fields = (("vector", f"Invalid input: {error.detail}"),)
         raise
 

@@ -187,6 +187,8 @@ def _plain(value: object) -> object:
 
 
 def _encodable(value: object) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     return dict(value) if isinstance(value, Mapping) else _plain(value)
 
 
@@ -230,6 +232,8 @@ def _finite(value: int | float, path: str) -> int | float:
 
 
 def _items(operand: object, expected: str, path: str) -> list[Any] | tuple[Any, ...]:
+    if isinstance(operand, np.ndarray) and operand.ndim == 1:
+        operand = operand.tolist()
     if not isinstance(operand, (list, tuple)):
         raise _invalid(expected, _show(operand), path)
     if not operand:

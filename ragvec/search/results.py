@@ -15,7 +15,7 @@ from ragvec.types import Distances, FloatVector, Metric
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Hit", "Results"]
+__all__ = ["Hit", "Results", "ResultsList"]
 
 _SHOWN = 60
 
@@ -91,6 +91,24 @@ class Results(Sequence[Hit]):
             for cells in ((hit.key, f"{hit.distance:.4f}", _short(hit.metadata)) for hit in self)
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+class ResultsList(list[Results]):
+    """The Results of several queries, in the order of the queries."""
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One DataFrame of all hits: column query (the number of the query, from 0), then those of `Results`.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        pandas = require("pandas", extra="notebook", purpose="to_pandas()")
+        frames = [results.to_pandas() for results in self if len(results)] or [
+            pandas.DataFrame({"key": [], "distance": []})
+        ]
+        frame = pandas.concat(frames, ignore_index=True).rename(columns={"query": "metadata.query"})
+        frame.insert(0, "query", [number for number, results in enumerate(self) for _ in range(len(results))])
+        return frame
 
 
 def _short(metadata: dict[str, Any] | None) -> str:
