@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from ragvec.api.access import Session, index_spec
@@ -12,6 +13,7 @@ from ragvec.api.paging import name_token, read_token, start_after
 from ragvec.api.records import encode_records, query_vector
 from ragvec.api.requests import CountVectors, DeleteVectors, GetVectors, ListVectors, PutVectors, QueryVectors
 from ragvec.api.responses import Count, Deleted, Empty, Numbers, QueryResult, Vector, VectorList
+from ragvec.distance import squared_euclidean
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import InvalidRequest, InvalidToken
 from ragvec.search.execute import first_page, next_page
@@ -20,8 +22,6 @@ from ragvec.search.request import SearchPage, SearchRequest
 from ragvec.types import FloatVector, Record
 
 __all__ = ["count_vectors", "delete_vectors", "get_vectors", "list_vectors", "put_vectors", "query_vectors"]
-
-_FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
 def put_vectors(session: Session, request: PutVectors) -> Empty:
@@ -119,17 +119,18 @@ def query_vectors(session: Session, request: QueryVectors) -> QueryResult:
     spec = index_spec(session, request)
     assert request.query_vector is not None
     vector = query_vector(session, spec, request.query_vector.float32)
+    squared = bool(request.return_distance) and session.dialect.squared_euclidean and spec.metric == "euclidean"
     search = SearchRequest(
         queries=vector.reshape(1, -1),
         k=request.top_k,
         where=where_of(session, spec, request.where, mode=request.query_mode),
-        data=bool(request.return_data),
+        data=squared or bool(request.return_data),
         metadata=bool(request.return_metadata),
     )
     digest = _query_digest(spec, request, search, vector)
     page = _query_page(session, spec, request, search=search, digest=digest)
     return QueryResult(
-        vectors=_hits(session, spec, page, distance=bool(request.return_distance)),
+        vectors=_squared_hits(page, request, vector) if squared else _hits(page, request),
         distance_metric=spec.metric,
         next_token=None if page.next_page is None else encode_token(page.next_page, digest=digest),
     )
@@ -156,14 +157,24 @@ def _query_digest(spec: IndexSpec, request: QueryVectors, search: SearchRequest,
     return request_digest("query", spec.uid, search.k, vector.tobytes(), repr(search.where), *flags)
 
 
-def _hits(session: Session, spec: IndexSpec, page: SearchPage, *, distance: bool) -> list[Vector]:
+def _hits(page: SearchPage, request: QueryVectors) -> list[Vector]:
     records = page.hits.records
-    if not distance:
+    if not request.return_distance:
         return [_vector(record) for record in records]
-    distances = page.hits.distances
-    if session.dialect.squared_euclidean and spec.metric == "euclidean":
-        distances = np.minimum(np.square(distances, dtype=np.float64), _FLOAT_MAX).astype(np.float32)
-    return [_vector(record, value) for record, value in zip(records, distances.tolist(), strict=True)]
+    return [_vector(record, value) for record, value in zip(records, page.hits.distances.tolist(), strict=True)]
+
+
+def _squared_hits(page: SearchPage, request: QueryVectors, query: FloatVector) -> list[Vector]:
+    """Hits with squares, computed from the rows and in their order: squares differ where the float32 roots tie."""
+    records = page.hits.records
+    if not records:
+        return []
+    squares = squared_euclidean(np.stack([record.data for record in records if record.data is not None]), query)
+    hits = []
+    for at in np.argsort(squares, kind="stable"):
+        record = records[at] if request.return_data else msgspec.structs.replace(records[at], data=None)
+        hits.append(_vector(record, float(squares[at])))
+    return hits
 
 
 def _vector(record: Record, distance: float | None = None) -> Vector:

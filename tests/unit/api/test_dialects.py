@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ragvec import errors
@@ -134,7 +135,7 @@ def test_euclidean_distance_is_the_root_or_the_square(
 
     answer = client.query_vectors(**at, topK=2, queryVector=FLAT, returnDistance=True)
     assert answer["vectors"][0] == {"key": "self", "distance": 0.0}
-    assert answer["vectors"][1]["distance"] == pytest.approx(expected, rel=1e-7)
+    assert answer["vectors"][1] == {"key": "far", "distance": float(np.float32(expected))}
     assert answer["distanceMetric"] == "euclidean"
 
 
@@ -145,7 +146,7 @@ def test_measured_distances_of_the_services(
     at = index_of(tos, metric="euclidean", dimension=5)
     tos.put_vectors(**at, vectors=[{"key": "k", "data": {"float32": [0.1] * 5}}])
     answer = tos.query_vectors(**at, topK=1, queryVector={"float32": [0.2] * 5}, returnDistance=True)
-    assert answer["vectors"][0]["distance"] == pytest.approx(0.05, rel=1e-6)
+    assert answer["vectors"][0]["distance"] == float(np.float32(0.05))
 
     s3 = client_of("s3")
     create = {"vectorBucketName": "docs", "dataType": "float32", "dimension": 3}
@@ -159,6 +160,20 @@ def test_measured_distances_of_the_services(
         s3.put_vectors(**place, vectors=vectors)
         answer = s3.query_vectors(**place, topK=2, queryVector={"float32": [1, 1, 1]}, returnDistance=True)
         assert [(hit["key"], hit["distance"]) for hit in answer["vectors"]] == expected
+
+
+def test_squares_ascend_where_the_rounded_roots_tie(
+    client_of: Callable[..., Client], index_of: Callable[..., dict[str, str]]
+) -> None:
+    tos = client_of("tos")
+    at = index_of(tos, metric="euclidean", dimension=8)
+    rows = (10 + np.random.default_rng(0).normal(size=(400, 8)) * 1e-6).astype(np.float32)
+    tos.put_vectors(**at, vectors=[{"key": f"k{n:03d}", "data": {"float32": row}} for n, row in enumerate(rows)])
+    answer = tos.query_vectors(**at, topK=400, queryVector={"float32": [0] * 8}, returnDistance=True)
+    expected = np.square(rows.astype(np.float64)).sum(axis=1).astype(np.float32)
+    found = [(hit["distance"], int(hit["key"][1:])) for hit in answer["vectors"]]
+    assert [distance for distance, _ in found] == sorted(distance for distance, _ in found)
+    assert all(distance == expected[n] for distance, n in found)
 
 
 @pytest.mark.parametrize("name", DIALECTS)
