@@ -42,6 +42,7 @@ def decode_request(kind: type[R], arguments: Mapping[str, Any], *, operation: st
             path=f"/{unknown[0]}",
         )
     given = {name: _plain(value) for name, value in arguments.items() if value is not None}
+    given = {**dialect.defaults.get(operation, {}), **given}
     constraints = Constraints(hints=dialect.hints)
     for name, required in known.items():
         if required:

@@ -8,7 +8,7 @@ documents nothing, S3's rule stands.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -71,6 +71,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     policies: PolicyRules
     hints: bool = True
     """Whether messages say more than the service's own do (the value got, the part of a filter at fault)."""
+    defaults: dict[str, dict[str, Any]] = {}
+    """By operation, the parameters that may be left out and what they are then."""
     absent: frozenset[str] = frozenset()
     """Operations ("TagResource") and parameters ("ListVectors.filter") that the dialect does not have."""
     errors: dict[type[RagvecError], WireError]
@@ -226,6 +228,7 @@ OSS = Dialect(
     time="iso",
     empty_token_starts=True,
     policies=PolicyRules(versions=("1",)),
+    defaults={"CreateIndex": {"dataType": "float32", "distanceMetric": "euclidean"}},
     absent=(_EXTENSIONS | _S3_ADDITIONS | {"CreateVectorBucket.encryptionConfiguration"}) - {"ListVectors.filter"},
     errors=_OSS_ERRORS,
     refined_errors={

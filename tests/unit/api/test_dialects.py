@@ -123,6 +123,15 @@ def test_a_parameter_that_the_dialect_lacks(
     assert parameter not in str(error).partition("expected ")[2].split(", ")
 
 
+def test_defaults_of_oss(client_of: Callable[..., Client], refusal: Callable[..., Any]) -> None:
+    oss = client_of("oss")
+    oss.create_vector_bucket(vectorBucketName="docs")
+    oss.create_index(vectorBucketName="docs", indexName="Pages1", dimension=2)
+    made = oss.get_index(vectorBucketName="docs", indexName="Pages1")["index"]
+    assert (made["dataType"], made["distanceMetric"]) == ("float32", "euclidean")
+    assert "/distanceMetric" in str(refusal(client_of("tos").create_index, vectorBucketName="docs", indexName="pages"))
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("native", 8**0.5), ("s3", 8**0.5), ("oss", 8**0.5), ("cos", 8.0), ("tos", 8.0)]
 )
