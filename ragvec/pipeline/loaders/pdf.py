@@ -251,9 +251,9 @@ def _usual_gap(lines: list[_Line]) -> float:
 def _quiet(name: str) -> Iterator[None]:
     """Keep a library's log messages from the terminal; what matters in them is in the text or the error."""
     logger = logging.getLogger(name)
-    before = logger.disabled
-    logger.disabled = True
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)  # unlike `disabled`, this holds for the loggers below it too
     try:
         yield
     finally:
-        logger.disabled = before
+        logger.setLevel(before)

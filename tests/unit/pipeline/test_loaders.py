@@ -165,7 +165,7 @@ def test_a_pdf_without_properties_is_called_by_its_file(tmp_path: Path) -> None:
     assert (document.title, document.text, document.pages) == ("buoy", "Only one line", (0,))
 
 
-def test_pdfs_that_cannot_be_read_say_why(tmp_path: Path) -> None:
+def test_pdfs_that_cannot_be_read_say_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pypdf = pytest.importorskip("pypdf")
     assert "it is a scan" in failure(plain_pdf(tmp_path / "scan.pdf", "")).reason
     writer = pypdf.PdfWriter(str(plain_pdf(tmp_path / "open.pdf", "secret")))
@@ -175,6 +175,9 @@ def test_pdfs_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     whole = (tmp_path / "open.pdf").read_bytes()
     (tmp_path / "broken.pdf").write_bytes(whole[: len(whole) // 3])
     assert "Expected a PDF document" in failure(tmp_path / "broken.pdf").reason
+    (tmp_path / "stub.pdf").write_bytes(b"%PDF-1.4 garbage")
+    assert "Expected a PDF document" in failure(tmp_path / "stub.pdf").reason
+    assert not caplog.records, "the parser's own messages would break into the progress bar"
 
 
 @pytest.mark.parametrize("raw", [b"", b"not a zip", b"PK\x03\x04 damaged"])
