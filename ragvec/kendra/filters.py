@@ -47,8 +47,9 @@ def compile_filter(
         InvalidFilter: unknown operator, wrong operand or value type, unknown field, too deep, too many members.
     """
     compiler = _Compiler(schema, limits)
+    raw: object = {} if attribute_filter is None else attribute_filter
     try:
-        compiled = compiler.node(attribute_filter or {}, level=0, negated=False, path=path)
+        compiled = compiler.node(raw, level=0, negated=False, path=path)
     except InvalidFilter:
         raise
     except InvalidRequest as error:

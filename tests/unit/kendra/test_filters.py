@@ -226,6 +226,7 @@ def test_the_native_limits_let_them_pass() -> None:
         (at("d", {"DateValue": "yesterday"}), "Expected a date in ISO 8601, got 'yesterday'"),
         (at("open", {"StringValue": "yes"}), "Expected true or false"),
         ({"Equals": EQUALS_A["EqualsTo"]}, "Unknown operator 'Equals' - at `AttributeFilter`"),
+        ([], "Expected a filter object, got [] - at `AttributeFilter`"),
         ({"EqualsTo": {"Key": "s"}}, "Expected an object with Key and Value"),
         ({"AndAllFilters": EQUALS_A}, "Expected a list of filter objects"),
         ({"AndAllFilters": [7]}, "Expected a filter object, got 7 - at `AttributeFilter.AndAllFilters[0]`"),
