@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from typing import Any
 
 __all__ = ["Progress"]
+
+_KNOWN = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} documents{postfix} [{elapsed}<{remaining}]"
+_UNKNOWN = "{desc}: {n_fmt} documents{postfix} [{elapsed}]"
+_TICK = 1.0
+"""Seconds after which the clock of the bar moves: loading a model or embedding one long document takes many."""
 
 
 class Progress:
@@ -20,6 +26,8 @@ class Progress:
         self._lines = shown
         self._bar: Any = None
         self._chunks = 0
+        self._closed = threading.Event()
+        self._clock: threading.Thread | None = None
         if shown and (sys.stderr.isatty() or _in_notebook()):
             self._lines = False
             with warnings.catch_warnings():
@@ -29,7 +37,11 @@ class Progress:
 
                 # In a terminal that gives its size as 0 by 0, as in some containers, tqdm would draw nothing.
                 size: dict[str, Any] = {"dynamic_ncols": True} if _has_size() else {"ncols": 80, "nrows": 24}
-                self._bar = tqdm(total=total, unit=" documents", desc="ingest", **size)
+                layout = _UNKNOWN if total is None else _KNOWN
+                # Documents come in bursts, a window at a time: only the mean over the run says when it will end.
+                self._bar = tqdm(total=total, desc="ingest", bar_format=layout, smoothing=0, **size)
+            self._clock = threading.Thread(target=self._tick, name="ragvec-progress", daemon=True)
+            self._clock.start()
 
     def documents(self, count: int = 1) -> None:
         """So many more documents are done with."""
@@ -50,9 +62,17 @@ class Progress:
 
     def close(self) -> None:
         """Put the bar away, as it stands."""
+        self._closed.set()
+        if self._clock is not None:
+            self._clock.join()
+            self._clock = None
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def _tick(self) -> None:
+        while not self._closed.wait(_TICK):
+            self._bar.refresh()
 
 
 def _has_size() -> bool:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from ragvec.errors import DocumentError
 from ragvec.pipeline.documents import Document
 from ragvec.pipeline.python_docs import python_docs
 
@@ -94,3 +95,16 @@ def test_the_order_is_fixed_and_nothing_is_printed() -> None:
     assert runs[0].stdout == runs[1].stdout
     assert len(runs[0].stdout) == 65
     assert runs[0].stderr == runs[1].stderr == ""
+
+
+def test_what_this_process_has_done_to_the_library_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = list(python_docs(modules=["json"]))
+    monkeypatch.setattr(json, "dumps", lambda: None)
+    monkeypatch.setattr(json.loads, "__doc__", "Changed here.")
+    assert list(python_docs(modules=["json"])) == before
+
+
+def test_a_reader_that_fails_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ragvec.pipeline.python_docs._READER", "ragvec.pipeline.nothing_here")
+    with pytest.raises(DocumentError, match="could not be read: .*nothing_here"):
+        list(python_docs(limit=1))
