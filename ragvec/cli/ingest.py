@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -46,7 +47,7 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         ),
         parents=(common,),
     )
-    parser.add_argument("sources", metavar="SOURCE", nargs="+")
+    parser.add_argument("sources", metavar="SOURCE", nargs="+", help="a file, a folder, or python-docs")
     parser.add_argument("--into", metavar="BUCKET/INDEX", type=target, required=True, help="the index to fill")
     parser.add_argument(
         "--attributes",
@@ -73,11 +74,14 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     with writable_store(arguments.store) as store:
         index = store.bucket(arguments.into.bucket).index(arguments.into.name)
         report = _pipeline(index, arguments).run(
-            documents, remove_missing=arguments.remove_missing, progress=not output.quiet
+            documents,
+            remove_missing=arguments.remove_missing,
+            # Where there is no bar, the report for people says what the lines for a log would.
+            progress=not output.quiet and (output.json or sys.stderr.isatty()),
         )
     output.show(
         {"index": str(arguments.into), "report": report},
-        lambda console: console.print(visible(str(report)), soft_wrap=True),
+        lambda console: console.print(visible("\n".join(report.lines(failures=None))), soft_wrap=True),
     )
     return 1 if report.failed and not report.documents else 0
 

@@ -89,7 +89,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options of every command; absent ones set nothing, so that one before the command is not lost."""
     group = parser.add_argument_group("options of every command")
     absent = argparse.SUPPRESS
-    store_help = f"folder of the store; default: $RAGVEC_STORE, else ./{DEFAULT_STORE}"
+    store_help = f"store folder; default: $RAGVEC_STORE, else {DEFAULT_STORE}"
     group.add_argument("--store", metavar="DIR", default=absent, help=store_help)
     group.add_argument("--json", action="store_true", default=absent, help="print one JSON document instead of text")
     group.add_argument("--quiet", action="store_true", default=absent, help="no progress bars")

@@ -74,19 +74,22 @@ def read_dates(where: Mapping[str, Any] | None, index: Index) -> dict[str, Any] 
         return None
     fields = Schema.of(index.property(ATTRIBUTES_PROPERTY) or {}).fields
     dates = {name for name, field in fields.items() if field.type == "DATE_VALUE"}
-    return {name: _dated(name, value, dates, within=False) for name, value in where.items()}
+    return {name: _dated(name, value, dates, path=f"where.{name}", within=False) for name, value in where.items()}
 
 
-def _dated(name: str, value: Any, dates: set[str], *, within: bool) -> Any:
+def _dated(name: str, value: Any, dates: set[str], *, path: str, within: bool) -> Any:
     """`within` tells that an object above belongs to a date attribute."""
     from ragvec.kendra.attributes import epoch_seconds
 
     within = within or name in dates
     if isinstance(value, dict):
-        return {inner: _dated(inner, operand, dates, within=within) for inner, operand in value.items()}
+        return {
+            inner: _dated(inner, operand, dates, path=f"{path}.{inner}", within=within)
+            for inner, operand in value.items()
+        }
     if isinstance(value, list):
-        return [_dated(name, item, dates, within=within) for item in value]
-    return epoch_seconds(value, path=f"where.{name}") if within and isinstance(value, str) else value
+        return [_dated(name, item, dates, path=f"{path}[{at}]", within=within) for at, item in enumerate(value)]
+    return epoch_seconds(value, path=path) if within and isinstance(value, str) else value
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
