@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, time
 from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
@@ -13,6 +11,7 @@ from ragvec.extras import require
 from ragvec.kendra.attributes import Schema, plain_value
 from ragvec.kendra.facets import FacetCounts
 from ragvec.kendra.limits import Limits
+from ragvec.kendra.markup import html_item, html_items, html_passage
 from ragvec.kendra.query import Found, Outcome
 from ragvec.kendra.relevance import Confidence, Scale
 from ragvec.kendra.render import excerpt_of
@@ -43,7 +42,7 @@ __all__ = ["Count", "Item", "PassageItem", "SearchResults", "passage_items", "se
 _NOT_ATTRIBUTES = frozenset(
     {DOCUMENT_ID, PASSAGE, PASSAGES, BEGIN, END, PAGE_NUMBER, HEADING, TEXT, HASH, ACL_ALLOW, ACL_DENY}
 )
-_LINKED = ("http://", "https://", "file://", "ftp://")
+_SHOWN = 60
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +66,12 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     heading: str = ""
     page_number: int | None = None
 
+    def __repr__(self) -> str:
+        return f"<Item {self.document_id!r}: {_short(self)}>"
+
+    def _repr_html_(self) -> str:
+        return html_items([html_item(self)])
+
 
 class PassageItem(msgspec.Struct, frozen=True, kw_only=True):
     """A passage that was found: its text, and the characters `[begin, end)` of its document that it is."""
@@ -83,12 +88,21 @@ class PassageItem(msgspec.Struct, frozen=True, kw_only=True):
     heading: str = ""
     page_number: int | None = None
 
+    def __repr__(self) -> str:
+        return f"<PassageItem {self.document_id!r}[{self.begin}:{self.end}]: {_short(self)}>"
+
+    def _repr_html_(self) -> str:
+        return html_items([html_passage(self)])
+
 
 class Count(msgspec.Struct, frozen=True):
     """How many of the documents found have this value of an attribute."""
 
     value: Any
     count: int
+
+    def __repr__(self) -> str:
+        return f"Count({self.value!r}, {self.count})"
 
 
 class SearchResults(Sequence[Item]):
@@ -153,17 +167,19 @@ class SearchResults(Sequence[Item]):
         ]
         return pandas.DataFrame(rows, columns=columns + names)
 
+    @property
+    def _first(self) -> int:
+        """The place, from 1, of the first of these among all: only the last page may be a short one."""
+        return self.total - len(self) + 1 if self.page == self.pages else (self.page - 1) * len(self) + 1
+
     def _repr_html_(self) -> str:
-        head = self._found()
-        if self.text is not None:
-            head += f" for <i>{html.escape(self.text)}</i>"
-        facets = "".join(
-            f"<div><b>{html.escape(name)}</b>: "
-            + ", ".join(f"{html.escape(_shown(count.value))} ({count.count})" for count in counts)
-            + "</div>"
-            for name, counts in self.facets.items()
+        return html_items(
+            [html_item(item) for item in self.items],
+            head=self._found(),
+            text=self.text,
+            facets={name: [(count.value, count.count) for count in counts] for name, counts in self.facets.items()},
+            first=self._first,
         )
-        return f"<div><div>{head}</div>{facets}<ol>{''.join(map(_html_item, self.items))}</ol></div>"
 
 
 def search_results(
@@ -232,33 +248,6 @@ def _counts(facet: FacetCounts) -> tuple[Count, ...]:
     return tuple(Count(plain_value(facet.field, value.value), value.count) for value in facet.values)
 
 
-def _html_item(item: Item) -> str:
-    title = _marked(item.title or item.document_id, item.title_highlights if item.title else ())
-    if item.uri.lower().startswith(_LINKED):  # any other scheme could run code when it is clicked
-        title = f'<a href="{html.escape(item.uri, quote=True)}" rel="noopener noreferrer">{title}</a>'
-    score = "" if item.score is None else f" · {item.confidence} {item.score:.2f}"
-    shown = [
-        f"{name}: {_shown(value)}"
-        for name, value in item.attributes.items()
-        if name not in (DOCUMENT_TITLE, SOURCE_URI)
-    ]
-    return (
-        f"<li><div><b>{title}</b>{score}</div><div>{_marked(item.excerpt, item.highlights)}</div>"
-        f"<small>{html.escape(' · '.join(shown))}</small></li>"
-    )
-
-
-def _marked(text: str, spans: Sequence[Span]) -> str:
-    """`text` escaped for HTML, its spans in <mark>."""
-    parts, position = [], 0
-    for span in spans:
-        parts.append(html.escape(text[position : span.begin]))
-        parts.append(f"<mark>{html.escape(text[span.begin : span.end])}</mark>")
-        position = span.end
-    return "".join(parts) + html.escape(text[position:])
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d}" if value.time() == time() else f"{value:%Y-%m-%d %H:%M}"
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+def _short(item: Item | PassageItem) -> str:
+    title = item.title if len(item.title) <= _SHOWN else item.title[: _SHOWN - 1] + "…"
+    return repr(title) if item.score is None else f"{title!r}, {item.confidence} {item.score:.2f}"

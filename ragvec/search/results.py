@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Hit", "Results", "ResultsList"]
 
-_SHOWN = 60
+_VALUE = 60
+_KEY = 40
+_ROWS = 50
 
 
 class Hit(msgspec.Struct, frozen=True, eq=False):
@@ -28,6 +30,17 @@ class Hit(msgspec.Struct, frozen=True, eq=False):
     distance: float
     metadata: dict[str, Any] | None = None
     data: FloatVector | None = None
+
+    def __repr__(self) -> str:
+        parts = [repr(_cut(self.key, _KEY)), f"distance={self.distance:.4f}"]
+        if self.metadata is not None:
+            shown = {
+                name: _cut(value, _VALUE) if isinstance(value, str) else value for name, value in self.metadata.items()
+            }
+            parts.append(f"metadata={shown!r}")
+        if self.data is not None:
+            parts.append(f"data=float32[{len(self.data)}]")
+        return f"Hit({', '.join(parts)})"
 
 
 class Results(Sequence[Hit]):
@@ -58,7 +71,7 @@ class Results(Sequence[Hit]):
         for name, values in (("distance", self.distances), ("key", self.keys)):
             if name in frame:  # a metadata key of the same name stays, under another
                 frame = frame.rename(columns={name: f"metadata.{name}"})
-            frame.insert(0, name, values)
+            frame.insert(0, name, pandas.Series(values, dtype=object) if name == "key" else values)
         return frame
 
     def __len__(self) -> int:
@@ -81,16 +94,27 @@ class Results(Sequence[Hit]):
             yield self[position]
 
     def __repr__(self) -> str:
-        best = f", nearest {self[0].key!r} at {self[0].distance:.4f}" if len(self) else ""
-        return f"<Results: {len(self)} hits by {self.metric}{best}>"
+        best = f", nearest {_cut(self.keys[0], _KEY)!r} at {self.distances[0]:.4f}" if len(self) else ""
+        return f"<Results: {self._found()}{best}>"
+
+    def _found(self) -> str:
+        number = f"{len(self):,}" if len(self) else "no"
+        return f"{number} {'hit' if len(self) == 1 else 'hits'} by {self.metric}"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("key", "distance", "metadata"))
+        if not len(self):
+            return f"<div>{self._found()}</div>"
+        left = 'style="text-align:left;vertical-align:top;overflow-wrap:anywhere"'
+        narrow = 'style="text-align:right;vertical-align:top;white-space:nowrap"'
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
-            for cells in ((hit.key, f"{hit.distance:.4f}", _short(hit.metadata)) for hit in self)
+            f'<tr><td {left} dir="auto">{html.escape(_cut(hit.key, 2 * _VALUE))}</td>'
+            f'<td {narrow}>{hit.distance:.4f}</td><td {left} dir="auto">{_html_metadata(hit.metadata)}</td></tr>'
+            for hit in self[:_ROWS]
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        more = len(self) - _ROWS
+        rest = f"<div>and {more:,} more: see <code>.to_pandas()</code></div>" if more > 0 else ""
+        head = f"<tr><th {left}>key</th><th {narrow}>distance</th><th {left}>metadata</th></tr>"
+        return f"<div><div>{self._found()}</div><table><thead>{head}</thead><tbody>{body}</tbody></table>{rest}</div>"
 
 
 class ResultsList(list[Results]):
@@ -111,9 +135,13 @@ class ResultsList(list[Results]):
         return frame
 
 
-def _short(metadata: dict[str, Any] | None) -> str:
-    parts = []
-    for name, value in (metadata or {}).items():
-        text = str(value)
-        parts.append(f"{name}: {text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}")
-    return "; ".join(parts)
+def _html_metadata(metadata: dict[str, Any] | None) -> str:
+    """Names in italics with their values, the direction of each its own."""
+    return "; ".join(
+        f"<i>{html.escape(_cut(name, _KEY))}</i>: <bdi>{html.escape(_cut(str(value), _VALUE))}</bdi>"
+        for name, value in (metadata or {}).items()
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -10,6 +10,7 @@ from kendra_corpus import FERRIES, BagOfStems, fill
 
 from ragvec.errors import InvalidRequest
 from ragvec.kendra import Client, QueryIndex, Settings
+from ragvec.kendra.results import Count
 from ragvec.store import Index, Store
 from ragvec.text.highlight import Span
 
@@ -233,10 +234,34 @@ def test_hostile_text_is_shown_and_not_run(store: Store, uri: str) -> None:
     assert len(results) == 1
     page = Collected()
     page.feed(results._repr_html_())
-    assert {tag for tag, _ in page.tags} <= {"div", "b", "i", "ol", "li", "mark", "small", "a"}
+    assert {tag for tag, _ in page.tags} <= {"div", "b", "i", "bdi", "ol", "li", "mark", "small", "a"}
     for tag, attributes in page.tags:
-        assert attributes.keys() <= {"href", "rel"}
+        assert attributes.keys() <= {"href", "rel", "style", "dir", "start"}
         assert tag != "a" or attributes["href"] == uri
         assert not (attributes.get("href") or "").lower().strip().startswith("javascript")
     assert page.text.count("onerror") >= 4
     assert ("a" in {tag for tag, _ in page.tags}) == uri.startswith("https")
+
+
+def test_reprs_are_short_and_cut_long_texts(store: Store) -> None:
+    document = {"id": "d", "title": "T" * 100, "text": "ferry " * 80, "created_at": "2024-05-06", "open": True}
+    query = QueryIndex(fill(store, [document], types={"open": "BOOLEAN"}), embedder=BagOfStems())
+    (item,) = query.search("ferry")
+    title = f"'{'T' * 59}…'"
+    assert repr(item) == f"<Item 'd': {title}, {item.confidence} {item.score:.2f}>"
+    assert repr(query.search()[0]) == f"<Item 'd': {title}>"
+    passage = query.retrieve("ferry")[0]
+    assert repr(passage).startswith(f"<PassageItem 'd'[{passage.begin}:{passage.end}]: {title}, ")
+    shown = passage._repr_html_()
+    assert f"characters {passage.begin} to {passage.end}" in shown
+    assert "<ol" not in shown
+    assert repr(Count("a", 2)) == "Count('a', 2)"
+
+
+@pytest.mark.parametrize(("page", "first"), [(1, 1), (2, 3), (3, 5)])
+def test_items_are_numbered_through_the_pages(store: Store, page: int, first: int) -> None:
+    query = QueryIndex(
+        fill(store, [{"id": f"d{number}", "text": "ferry"} for number in range(5)]), embedder=BagOfStems()
+    )
+    results = query.search("ferry", page=page, page_size=2)
+    assert f'<ol start="{first}">' in results._repr_html_()
