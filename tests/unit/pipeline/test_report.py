@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -43,15 +44,37 @@ def test_the_report_reads_well() -> None:
     )
 
 
-def test_a_notebook_shows_the_same_text() -> None:
-    report = Report(failed=(Failure("a<b>.txt", "empty"),))
-    assert report._repr_html_().endswith("failed    a&lt;b&gt;.txt: empty</pre>")
+def test_its_repr_is_one_line() -> None:
+    assert repr(REPORT) == "<Report: 12 documents, 1,040 chunks written, 1 failed, 11.0 s>"
 
 
-def test_many_failures_are_counted() -> None:
+def test_a_notebook_shows_tables_in_which_nothing_runs() -> None:
+    shown = Report(documents=3, failed=(Failure("a<b>.txt", "<i>"),), notes=(("a", "<n>"),))._repr_html_()
+    assert "a&lt;b&gt;.txt</td>" in shown
+    assert "&lt;i&gt;</td>" in shown
+    assert "note: &lt;n&gt;" in shown
+    assert "<details open><summary>1 failed" in shown
+
+
+def test_a_notebook_folds_many_failures_and_lists_a_page_of_them() -> None:
+    shown = Report(failed=tuple(Failure(f"{number}.txt", "empty") for number in range(250)))._repr_html_()
+    assert "<details><summary>250 failed" in shown
+    assert shown.count("<td") == 3 * 2 + 200 * 2
+    assert "and 50 more" in shown
+
+
+def test_failures_of_one_reason_share_a_line() -> None:
     report = Report(failed=tuple(Failure(f"{number}.txt", "empty") for number in range(14)))
-    assert str(report).splitlines()[-2:] == ["failed    9.txt: empty", "failed    and 4 more: see .failed"]
+    assert str(report).splitlines()[3:] == ["failed    0.txt, 1.txt, 2.txt, 3.txt, 4.txt and 9 more: empty"]
     assert report.rate == 0.0
+
+
+def test_failures_of_many_reasons_are_counted() -> None:
+    report = Report(failed=tuple(Failure(f"{number}.txt", f"reason {number // 2}") for number in range(24)))
+    shown = str(report).splitlines()
+    assert shown[3] == "failed    0.txt, 1.txt: reason 0"
+    assert shown[-2:] == ["failed    18.txt, 19.txt: reason 9", "failed    and 4 more: see .failed"]
+    assert report.lines(failures=None)[-1] == "failed    22.txt, 23.txt: reason 11"
 
 
 def test_the_report_as_a_frame() -> None:
@@ -79,9 +102,27 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     progress.documents(3)
     progress.finish(["load 1 s"])
     shown = terminal.getvalue()
-    assert "3/3" in shown
+    assert "3/3 documents, 1,234 chunks embedded" in shown
     assert "1,234 chunks embedded" in shown
     assert "load 1 s" not in shown
+
+
+def test_a_bar_without_a_total_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    progress = Progress(shown=True)
+    progress.documents(3)
+    progress.finish([])
+    assert "ingest: 3 documents [" in terminal.getvalue()
+
+
+def test_a_bar_that_is_closed_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    progress = Progress(shown=True, total=1)
+    assert "ragvec-progress" in {thread.name for thread in threading.enumerate()}
+    progress.close()
+    progress.close()
+    assert "ragvec-progress" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_silence_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
