@@ -13,6 +13,7 @@ or made anew by another process is seen at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
@@ -26,7 +27,16 @@ from ragvec.api.records import put_arrays, query_matrix, query_vector
 from ragvec.api.requests import CreateIndex, CreateVectorBucket, MetadataConfiguration
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.protocol import Engine, IndexEngine, IndexSpec, IndexStats, Page
-from ragvec.errors import BucketExists, IndexExists, InvalidKey, InvalidMetadata, InvalidRequest, NotFound
+from ragvec.errors import (
+    BucketExists,
+    BucketNotFound,
+    IndexExists,
+    IndexNotFound,
+    InvalidKey,
+    InvalidMetadata,
+    InvalidRequest,
+    NotFound,
+)
 from ragvec.filters.nodes import EVERYTHING, And, Compare, Eq, Exists, Filter, In, Not, Or, StartsWith
 from ragvec.filters.parse import parse_filter
 from ragvec.search.execute import search
@@ -127,7 +137,8 @@ class Bucket:
     def indexes(self) -> list[Index]:
         """All indexes, in order of name. Raises BucketNotFound."""
         catalog = self.store.engine.catalog
-        found = _every(lambda after: catalog.indexes(self.name, prefix="", after=after, limit=_PAGE))
+        with _naming(self.name):
+            found = list(_every(lambda after: catalog.indexes(self.name, prefix="", after=after, limit=_PAGE)))
         return [Index(self, spec.name) for spec in found]
 
     def create_index(
@@ -151,18 +162,17 @@ class Bucket:
                 f"Expected a list of keys, got the text {non_filterable!r} - at `non_filterable`", path="non_filterable"
             )
         dimension = _at_least_one(dimension, "dimension")
+        request = CreateIndex(
+            vector_bucket_name=self.name,
+            index_name=name,
+            data_type="float32",
+            dimension=dimension,
+            distance_metric=metric,
+            metadata_configuration=MetadataConfiguration(non_filterable_metadata_keys=list(non_filterable)),
+        )
         try:
-            indexes.create_index(
-                self.store._session,
-                CreateIndex(
-                    vector_bucket_name=self.name,
-                    index_name=name,
-                    data_type="float32",
-                    dimension=dimension,
-                    distance_metric=metric,
-                    metadata_configuration=MetadataConfiguration(non_filterable_metadata_keys=list(non_filterable)),
-                ),
-            )
+            with _naming(self.name):
+                indexes.create_index(self.store._session, request)
         except IndexExists:
             spec = Index(self, name).spec
             same = (spec.dimension, spec.metric, set(spec.non_filterable)) == (dimension, metric, set(non_filterable))
@@ -175,7 +185,8 @@ class Bucket:
         if force:
             for index in self.indexes():
                 index.delete_index()
-        self.store.engine.catalog.delete_bucket(self.name)
+        with _naming(self.name):
+            self.store.engine.catalog.delete_bucket(self.name)
 
 
 class Index:
@@ -194,7 +205,8 @@ class Index:
     @property
     def spec(self) -> IndexSpec:
         """What the index is. Raises BucketNotFound, IndexNotFound."""
-        return self.bucket.store.engine.catalog.index(self.bucket.name, self.name)
+        with _naming(self.bucket.name, self.name):
+            return self.bucket.store.engine.catalog.index(self.bucket.name, self.name)
 
     @property
     def uid(self) -> str:
@@ -347,11 +359,23 @@ class Index:
 
     def delete_index(self) -> None:
         """Delete the index and all its vectors. Raises BucketNotFound, IndexNotFound."""
-        self.bucket.store.engine.catalog.delete_index(self.bucket.name, self.name)
+        with _naming(self.bucket.name, self.name):
+            self.bucket.store.engine.catalog.delete_index(self.bucket.name, self.name)
 
     def _open(self) -> tuple[IndexSpec, IndexEngine]:
         spec = self.spec
         return spec, self.bucket.store.engine.index(spec)
+
+
+@contextmanager
+def _naming(bucket: str, index: str = "") -> Iterator[None]:
+    """Adds to an error that something is not there what it is; the services' own words, kept below, do not say it."""
+    try:
+        yield
+    except BucketNotFound as error:
+        raise BucketNotFound(f"{error.message}: {bucket!r}") from error
+    except IndexNotFound as error:
+        raise IndexNotFound(f"{error.message}: {index!r} in bucket {bucket!r}") from error
 
 
 def _every(page_after: Callable[[str | None], Page]) -> Iterator[Any]:

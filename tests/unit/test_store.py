@@ -12,7 +12,15 @@ import pandas as pd
 import pytest
 
 import ragvec
-from ragvec.errors import InvalidFilter, InvalidKey, InvalidMetadata, InvalidRequest, InvalidVector
+from ragvec.errors import (
+    BucketNotFound,
+    IndexNotFound,
+    InvalidFilter,
+    InvalidKey,
+    InvalidMetadata,
+    InvalidRequest,
+    InvalidVector,
+)
 
 AXES = np.eye(3)
 
@@ -137,3 +145,16 @@ def test_one_text_is_no_list_of_keys(index: ragvec.Index) -> None:
 def test_a_ragged_matrix_is_refused(index: ragvec.Index) -> None:
     with pytest.raises(InvalidVector, match="vector must have length 3, but has length 2"):
         index.query([[1, 2, 3], [1, 2]])
+
+
+def test_what_is_not_there_is_named(index: ragvec.Index) -> None:
+    bucket, absent = index.bucket, index.bucket.store.bucket("gone")
+    with pytest.raises(IndexNotFound, match="The specified index could not be found: 'none' in bucket 'lab'"):
+        bucket.index("none").count()
+    with pytest.raises(IndexNotFound, match="'none' in bucket 'lab'"):
+        bucket.index("none").delete_index()
+    for call in (absent.indexes, absent.delete, absent.index("i").stats, lambda: absent.create_index("i", dimension=3)):
+        with pytest.raises(BucketNotFound, match="The specified vector bucket could not be found: 'gone'"):
+            call()
+    assert not absent.exists()
+    assert not bucket.index("none").exists()
