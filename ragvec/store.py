@@ -23,6 +23,7 @@ from ragvec.api import buckets, indexes
 from ragvec.api.access import Session
 from ragvec.api.client import Client
 from ragvec.api.dialects import NATIVE
+from ragvec.api.names import check_keys
 from ragvec.api.records import put_arrays, query_matrix, query_vector
 from ragvec.api.requests import CreateIndex, CreateVectorBucket, MetadataConfiguration
 from ragvec.engine.local.engine import LocalEngine
@@ -420,6 +421,7 @@ def _texts(keys: Sequence[str]) -> list[str]:
     for position, name in enumerate(names):
         if not isinstance(name, str):
             raise InvalidKey(f"Expected a text as key, got {name!r} - at `keys[{position}]`", path=f"keys[{position}]")
+    check_keys(names, NATIVE, path="keys[{}]")
     return names
 
 

@@ -111,6 +111,7 @@ def check_encryption(given: EncryptionConfiguration | None, session: Session) ->
     place = "/encryptionConfiguration"
     constraints.one_of(f"{place}/sseType", given.sse_type, ("AES256", "aws:kms"))
     constraints.length(f"{place}/kmsKeyArn", given.kms_key_arn, low=1, high=session.dialect.limits.kms_arn_max)
+    constraints.unicode(f"{place}/kmsKeyArn", given.kms_key_arn)
     constraints.check()
     if given.sse_type == "aws:kms" and given.kms_key_arn is None:
         raise InvalidRequest("kmsKeyArn must be specified when sseType is set to aws:kms")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from ragvec.errors import InvalidRequest
@@ -68,6 +69,22 @@ class Constraints:
         if value is None or value in allowed:
             return True
         return self.add(path, "Value", f"Member must satisfy enum value set: [{', '.join(allowed)}]", got=value)
+
+    def unicode(self, path: str, value: str | None) -> bool:
+        """A text can be written in UTF-8: it holds no unpaired surrogate."""
+        if value is None or value.isascii():
+            return True
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return self.add(path, "Value", "Member must be valid Unicode text", got=value)
+        return True
+
+    def matches(self, path: str, value: str, pattern: str) -> bool:
+        """A text as a whole matches this regular expression."""
+        if re.fullmatch(pattern, value):
+            return True
+        return self.add(path, "Value", f"Member must satisfy regular expression pattern: {pattern}", got=value)
 
     def error(self) -> InvalidRequest:
         """The error that names every fault noted, of the class of the first when there is one only."""

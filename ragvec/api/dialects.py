@@ -56,6 +56,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     bucket_rule: str
     index_pattern: str
     index_rule: str
+    declared_key_pattern: str | None = None
+    """What a metadata key that is declared non-filterable looks like; None: any text."""
     bucket_arn: str
     bucket_arn_pattern: str
     index_arn_suffix: str = "/index/{index}"
@@ -222,6 +224,7 @@ OSS = Dialect(
     bucket_rule=_LOWER_RULE,
     index_pattern="[A-Za-z][A-Za-z0-9]*",
     index_rule="letters and digits, beginning with a letter",
+    declared_key_pattern="[A-Za-z_][A-Za-z0-9_]*",
     bucket_arn="acs:ossvector:{region}:{account}:{bucket}",
     bucket_arn_pattern=r"acs:ossvector:(?P<region>[a-z0-9-]+):(?P<account>[0-9]+):(?P<bucket>[a-z0-9-]+)",
     filters=_rules(limits.OSS, strict=False, conditions=limits.OSS.filter_conditions, starts_with=False),

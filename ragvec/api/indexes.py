@@ -158,7 +158,10 @@ def _non_filterable_keys(
     limits = session.dialect.limits
     constraints.length(place, keys, low=0, high=limits.non_filterable_keys)
     for i, key in enumerate(keys):
-        constraints.length(f"{place}/{i}", key, low=1, high=limits.non_filterable_key_max)
+        constraints.unicode(f"{place}/{i}", key)
+        pattern = session.dialect.declared_key_pattern
+        if constraints.length(f"{place}/{i}", key, low=1, high=limits.non_filterable_key_max) and pattern is not None:
+            constraints.matches(f"{place}/{i}", key, pattern)
     if len(set(keys)) < len(keys):
         repeated = next(key for i, key in enumerate(keys) if key in keys[:i])
         raise InvalidRequest(f"nonFilterableMetadataKeys names {repeated!r} twice", path=place)

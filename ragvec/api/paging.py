@@ -31,6 +31,7 @@ def check_page_request(session: Session, request: NamePageRequest, *, most: int)
     constraints = Constraints(hints=session.dialect.hints)
     constraints.between("/maxResults", request.max_results, low=1, high=most)
     constraints.length("/prefix", request.prefix, low=1, high=session.dialect.limits.prefix_max)
+    constraints.unicode("/prefix", request.prefix)
     constraints.check()
 
 

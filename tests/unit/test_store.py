@@ -134,6 +134,9 @@ def test_keys_are_texts(index: ragvec.Index) -> None:
     for call in (index.get, index.delete):
         with pytest.raises(InvalidKey, match=r"Expected a text as key, got 5 - at `keys\[1\]`"):
             call(["a", 5])  # type: ignore[list-item]  # that is the point
+        for bad in ("", "k" * 1025, "a\ud800"):
+            with pytest.raises(InvalidKey, match=r"'keys\[1\]'"):
+                call(["a", bad])
     assert index.count() == 3
 
 

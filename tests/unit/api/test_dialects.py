@@ -132,6 +132,19 @@ def test_defaults_of_oss(client_of: Callable[..., Client], refusal: Callable[...
     assert "/distanceMetric" in str(refusal(client_of("tos").create_index, vectorBucketName="docs", indexName="pages"))
 
 
+def test_oss_declares_keys_that_are_identifiers(
+    client_of: Callable[..., Client], refusal: Callable[..., Any], index_of: Callable[..., dict[str, str]]
+) -> None:
+    oss = client_of("oss")
+    at = index_of(oss, metadataConfiguration={"nonFilterableMetadataKeys": ["_text", "Body2"]})
+    for key in ("body-text", "2body", "körper"):
+        configuration = {"nonFilterableMetadataKeys": ["_text", key]}
+        made = {**at, "indexName": "Other", "dimension": 2, "metadataConfiguration": configuration}
+        text = str(refusal(oss.create_index, **made))
+        assert "'/metadataConfiguration/nonFilterableMetadataKeys/1' failed" in text
+        assert f"[A-Za-z_][A-Za-z0-9_]* (got '{key}')" in text
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("native", 8**0.5), ("s3", 8**0.5), ("oss", 8**0.5), ("cos", 8.0), ("tos", 8.0)]
 )

@@ -171,3 +171,37 @@ def test_the_same_names_in_one_store_through_two_dialects(client_of: Callable[..
     )
 
     assert [found["indexName"] for found in native.list_indexes(vectorBucketName="docs")["indexes"]] == ["Docs1"]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "place"),
+    [
+        ("list_vector_buckets", {"prefix": "a\ud800"}, "/prefix"),
+        ("list_indexes", {"vectorBucketName": "docs", "prefix": "a\ud800"}, "/prefix"),
+        (
+            "create_vector_bucket",
+            {"vectorBucketName": "other", "encryptionConfiguration": {"sseType": "aws:kms", "kmsKeyArn": "a\ud800"}},
+            "/encryptionConfiguration/kmsKeyArn",
+        ),
+        (
+            "create_index",
+            {
+                "vectorBucketName": "docs",
+                "indexName": "other",
+                "dataType": "float32",
+                "dimension": 2,
+                "distanceMetric": "cosine",
+                "metadataConfiguration": {"nonFilterableMetadataKeys": ["a\ud800"]},
+            },
+            "/metadataConfiguration/nonFilterableMetadataKeys/0",
+        ),
+    ],
+)
+def test_unpaired_surrogates_are_refused_where_text_is_free(
+    client_of: Callable[..., Client], refusal: Callable[..., Any], method: str, arguments: dict[str, Any], place: str
+) -> None:
+    for name in ("native", "s3"):
+        client = client_of(name)
+        error = refusal(getattr(client, method), **arguments)
+        assert error.response["Error"]["Code"] == "ValidationException"
+        assert f"at '{place}' failed to satisfy constraint: Member must be valid Unicode text" in str(error)
