@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["html_item", "html_items", "html_passage"]
 
-_LINKED = ("http://", "https://", "file://", "ftp://")
+_LINKED = ("http://", "https://")
+"""Links to anything else either run code when they are clicked, or, to a file, do nothing in a page from a server."""
 _HIDDEN = frozenset({DOCUMENT_TITLE, SOURCE_URI, LANGUAGE_CODE})
 _VALUE = 80
 _ATTRIBUTES = 12
@@ -66,7 +67,7 @@ def html_passage(item: PassageItem) -> str:
 
 
 def _title(item: Item | PassageItem, title: str) -> str:
-    if item.uri.lower().startswith(_LINKED):  # any other scheme could run code when it is clicked
+    if item.uri.lower().startswith(_LINKED):
         title = f'<a href="{html.escape(item.uri, quote=True)}" rel="noopener noreferrer">{title}</a>'
     score = "" if item.score is None else f" · {item.confidence.replace('_', ' ').lower()} {item.score:.2f}"
     return f"<div><b><bdi>{title}</bdi></b>{score}</div>"
