@@ -6,10 +6,12 @@ import os
 import shutil
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ragvec.ann.backends import available_backend
+from ragvec.engine.local import forks
 from ragvec.engine.local.catalog import LocalCatalog
 from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.layout import StoreFolder
@@ -27,7 +29,8 @@ class LocalEngine:
     """The store at `path`, made when the folder is absent or empty.
 
     `clock` gives epoch seconds. With `background` segments are built by a thread as data grow; without it only by
-    `optimize()`.
+    `optimize()`. Of the indexes in use, `most_open` stay open at a time (by default as many as suit the number of files
+    that a process may have open); the others are opened again when they are used.
 
     Raises:
         NotAStore, StoreTooNew, StoreReadOnly, StoreError: see those.
@@ -40,14 +43,17 @@ class LocalEngine:
         read_only: bool = False,
         recall_target: float = RECALL_TARGET,
         background: bool = True,
+        most_open: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = Path(path)
         self.read_only = read_only
-        self._folder = StoreFolder(self.path)
+        # Absolute from the start: connections and maps are opened later, wherever the program has gone by then.
+        self._folder = StoreFolder(self.path.absolute())
         self._recall_target = recall_target
         self._clock = clock
-        self._indexes: dict[str, LocalIndex] = {}
+        self._indexes: OrderedDict[str, LocalIndex] = OrderedDict()
+        self._most_open = most_open or _most_open()
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._maintenance = Maintenance() if background and not read_only else None
@@ -65,31 +71,21 @@ class LocalEngine:
     def index(self, spec: IndexSpec) -> LocalIndex:
         """The open index of this spec (the same object while it stays open)."""
         if self._pid != os.getpid():
-            # A forked child starts with nothing open: another thread of the parent may hold any of the locks inherited.
-            self._lock, self._indexes, self._pid = threading.Lock(), {}, os.getpid()
-        with self._lock:
+            # A child made behind Python's back: a thread of the parent may hold any of the locks inherited.
+            self._lock, self._indexes, self._pid = threading.Lock(), OrderedDict(), os.getpid()
+        with forks.operation(), self._lock:
             found = self._indexes.get(spec.uid)
             if found is None:
-                folder = self._folder.index(spec.uid)
-                if self.read_only and not folder.is_dir():
-                    raise IndexNotFound(f"Index `{spec.name}` has not been written yet, and the store is read-only")
-                found = LocalIndex(
-                    folder,
-                    spec,
-                    backend=self._backend,
-                    recall_target=self._recall_target,
-                    read_only=self.read_only,
-                    clock=self._clock,
-                    still_exists=self._exists,
-                    on_growth=self._grown,
-                )
+                found = self._opened(spec)
+                self._make_room()
                 self._indexes[spec.uid] = found
                 self._grown(found)
+            self._indexes.move_to_end(spec.uid)
             return found
 
     def opened(self) -> Iterator[LocalIndex]:
         """The indexes open in this process."""
-        with self._lock:
+        with forks.operation(), self._lock:
             return iter(list(self._indexes.values()))
 
     def settle(self) -> None:
@@ -101,11 +97,36 @@ class LocalEngine:
         """Wait for the build in progress, if any, then release files and connections. Later use opens them again."""
         if self._maintenance is not None:
             self._maintenance.stop()
-        with self._lock:
-            indexes, self._indexes = list(self._indexes.values()), {}
-        for index in indexes:
-            index.close()
-        self.catalog.close()
+        with forks.operation():
+            with self._lock:
+                indexes, self._indexes = list(self._indexes.values()), OrderedDict()
+            for index in indexes:
+                index.close()
+            self.catalog.close()
+
+    def _opened(self, spec: IndexSpec) -> LocalIndex:
+        folder = self._folder.index(spec.uid)
+        if self.read_only and not folder.is_dir():
+            raise IndexNotFound(f"Index `{spec.name}` has not been written yet, and the store is read-only")
+        return LocalIndex(
+            folder,
+            spec,
+            backend=self._backend,
+            recall_target=self._recall_target,
+            read_only=self.read_only,
+            clock=self._clock,
+            still_exists=self._exists,
+            on_growth=self._grown,
+        )
+
+    def _make_room(self) -> None:
+        """Close what was deleted by other processes, and the indexes used longest ago beyond `_most_open`."""
+        if self._indexes:
+            known = self.catalog.uids()
+            for uid in [uid for uid in self._indexes if uid not in known]:
+                self._indexes.pop(uid).close()
+        while len(self._indexes) >= self._most_open:
+            self._indexes.popitem(last=False)[1].close()
 
     def _grown(self, index: LocalIndex) -> None:
         if self._maintenance is not None:
@@ -119,10 +140,11 @@ class LocalEngine:
         return True
 
     def _drop(self, uid: str) -> None:
-        with self._lock:
-            index = self._indexes.pop(uid, None)
-        if index is not None:
-            index.close()
+        with forks.operation():
+            with self._lock:
+                index = self._indexes.pop(uid, None)
+            if index is not None:
+                index.close()
         # The catalog has forgotten it; what cannot be removed now (Windows, open maps) goes at the next start.
         shutil.rmtree(self._folder.index(uid), ignore_errors=True)
 
@@ -136,3 +158,16 @@ class LocalEngine:
         for folder in folders:
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+_FILES_PER_INDEX = 16
+"""Connections and maps of an index in use: more than it has on average."""
+
+
+def _most_open() -> int:
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows, where handles are not scarce
+        return 256
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1024 if soft == resource.RLIM_INFINITY else max(8, min(1024, soft // _FILES_PER_INDEX))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ import msgspec
 import numpy as np
 
 from ragvec.ann.backends import AnnBackend
-from ragvec.engine.local import writer
+from ragvec.engine.local import forks, writer
 from ragvec.engine.local.listing import scan
 from ragvec.engine.local.records import StoredRow
 from ragvec.engine.local.search import search
@@ -55,7 +57,10 @@ class LocalIndex:
         self._on_growth = on_growth
         self._lock = threading.Lock()
         self._building = threading.Lock()
-        self._generation = self._open(_first_generation(folder))
+        self._pid = os.getpid()
+        self._generation: Generation | None = None
+        with self._guarded():
+            self._current()
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
@@ -67,7 +72,8 @@ class LocalIndex:
                 generation.records, generation.vectors, keys=keys, rows=vectors, metadata=metadata
             )
         )
-        if self._work_waits(self._generation, rows):
+        generation = self._generation
+        if generation is not None and self._work_waits(generation, rows):
             self._on_growth(self)
 
     def delete(self, keys: Sequence[str]) -> int:
@@ -138,7 +144,7 @@ class LocalIndex:
 
     def save_ranking(self, ranking: Ranking, *, request: bytes, ttl: float) -> str:
         with self._guarded():
-            return self._generation.cursors.save(ranking, request=request, ttl=ttl)
+            return self._current().cursors.save(ranking, request=request, ttl=ttl)
 
     def load_ranking(self, cursor: str, *, request: bytes) -> Ranking:
         with self._guarded():
@@ -164,12 +170,14 @@ class LocalIndex:
             )
 
     def optimize(self) -> None:
-        with self._guarded():
-            snapshot = self.snapshot()
-            if snapshot.generation.postings_behind(snapshot.rows):
-                snapshot.generation.postings_view(snapshot.rows)
-            # A build that the background has begun is waited for, and what is still due afterwards is built here.
-            with self._building:
+        with self._translated():
+            with forks.operation():
+                snapshot = self.snapshot()
+                if snapshot.generation.postings_behind(snapshot.rows):
+                    snapshot.generation.postings_view(snapshot.rows)
+            # A build that the background has begun is waited for, and what is still due afterwards is built here. It
+            # may take minutes, for which no fork has to wait.
+            with self._build_lock():
                 while self._build_one():
                     pass
 
@@ -177,12 +185,13 @@ class LocalIndex:
 
     def snapshot(self) -> Snapshot:
         """The index as of now, in its current generation."""
-        while True:
-            generation = self._generation
-            found = generation.snapshot()
-            if found is not None:
-                return found
-            self._move_on(generation)
+        with forks.operation():
+            while True:
+                generation = self._current()
+                found = generation.snapshot()
+                if found is not None:
+                    return found
+                self._move_on(generation)
 
     def maintenance_due(self) -> bool:
         """Whether a segment or posting lists should be built."""
@@ -190,8 +199,11 @@ class LocalIndex:
         return not self._read_only and self._work_waits(snapshot.generation, snapshot.rows)
 
     def close(self) -> None:
-        """Close files and connections."""
-        self._generation.close()
+        """Close files and connections; later use opens them again, unless the index was deleted."""
+        with self._lock:
+            generation, self._generation = self._generation, None
+        if generation is not None:
+            generation.close()
 
     # -- inner -----------------------------------------------------------------------------------------------------
 
@@ -201,20 +213,27 @@ class LocalIndex:
 
     def _build_one(self) -> bool:
         """Build the segment that is due, if one is; False when there is none or another process is at it."""
-        snapshot = self.snapshot()
         if self._read_only:
             return False
-        generation = snapshot.generation
-        due = generation.segments.due(snapshot.rows)
-        if due is None:
-            return False
-        first, last = due
-        return generation.segments.build(first, last, generation.vectors.rows(last)[first:last]) is not None
+        with forks.operation():
+            snapshot = self.snapshot()
+            generation = snapshot.generation
+            due = generation.segments.due(snapshot.rows)
+            if due is None:
+                return False
+            first, last = due
+            rows = generation.vectors.rows(last)[first:last]
+        return generation.segments.build(first, last, rows) is not None
+
+    def _build_lock(self) -> threading.Lock:
+        if self._pid != os.getpid():  # in the parent a thread may have been building, which does not exist here
+            self._building, self._pid = threading.Lock(), os.getpid()
+        return self._building
 
     def _change(self, change: Callable[[Generation], T]) -> T:
         with self._guarded():
             while True:
-                generation = self._generation
+                generation = self._current()
                 try:
                     return change(generation)
                 except writer.Superseded:
@@ -226,6 +245,29 @@ class LocalIndex:
                 successor = generation.records.state().successor
                 assert successor is not None, "only a superseded generation is left"
                 self._generation = self._open(successor)
+
+    def _current(self) -> Generation:
+        generation = self._generation
+        if generation is not None:
+            return generation
+        with self._lock:
+            if self._generation is None:
+                # Opening makes what is missing. An index that is gone must not come back empty, so this is looked at
+                # before, to leave alone what is being removed, and after, in case it went meanwhile.
+                self._require()
+                opened = self._open(_first_generation(self._folder))
+                try:
+                    self._require()
+                except IndexNotFound:
+                    opened.close()
+                    shutil.rmtree(self._folder, ignore_errors=True)
+                    raise
+                self._generation = opened
+            return self._generation
+
+    def _require(self) -> None:
+        if not self._still_exists(self.spec.uid):
+            raise IndexNotFound("The specified index could not be found")
 
     def _open(self, number: int) -> Generation:
         return Generation(
@@ -240,6 +282,12 @@ class LocalIndex:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
+        """Around an operation: no other thread forks, and errors are `_translated`."""
+        with forks.operation(), self._translated():
+            yield
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         """Trouble with files of an index that was deleted meanwhile is IndexNotFound."""
         try:
             yield

@@ -58,6 +58,8 @@ class StoreFolder:
             if self.path.exists() and not self.path.is_dir():
                 raise NotAStore(f"Expected a folder, got a file: `{self.path}`", store=str(self.path))
             others = sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
+            if self.catalog.is_file():  # another process has just made it
+                return True
             if others:
                 raise NotAStore(
                     f"`{self.path}` is not a ragvec store: it has no catalog.sqlite but holds {', '.join(others[:3])}"
@@ -66,7 +68,10 @@ class StoreFolder:
                 )
             if read_only:
                 raise NotAStore(f"There is no store at `{self.path}` to open read-only", store=str(self.path))
+            above = [folder.parent for folder in (self.path, *self.path.parents) if not folder.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
+            for folder in above:
+                sync_folder(folder)
             if not os.access(self.path, os.W_OK):
                 raise StoreReadOnly(f"No permission to make a store in `{self.path}`", store=str(self.path))
         except OSError as error:

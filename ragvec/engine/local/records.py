@@ -70,7 +70,8 @@ class Records:
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self._database = Database(path, read_only=read_only)
-        if not read_only:
+        # Looked at first, so that opening does not wait for a change that another process is making.
+        if not read_only and not self._made():
             with self._database.write() as sql:
                 for statement in _SCHEMA.split(";\n"):
                     sql.execute(statement)
@@ -78,6 +79,10 @@ class Records:
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
+
+    def _made(self) -> bool:
+        with self._database.read() as sql:
+            return sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone() is not None
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

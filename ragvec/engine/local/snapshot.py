@@ -110,17 +110,23 @@ class Generation:
         self._postings_lock = threading.Lock()
         self._lock = threading.Lock()
         self._capacity: npt.NDArray[np.bool_] = np.ones(1024, dtype=np.bool_)
-        self._snapshot = Snapshot(self, sequence=-1, rows=0, dead=BitMap(), alive=None)
+        self._snapshot: Snapshot | None = None
 
     def snapshot(self) -> Snapshot | None:
         """The index as of now; None when another generation has taken this one's place."""
         with self._lock:
-            known = self._snapshot
+            known = self._snapshot or Snapshot(self, sequence=-1, rows=0, dead=BitMap(), alive=None)
             changes = self.records.changes(known.sequence)
             if changes.state.successor is not None:
                 return None
             if changes.state.sequence == known.sequence:
                 return known
+            if changes.state.sequence < known.sequence:
+                raise Corrupted(
+                    f"`{self.folder.records}` went back from change {known.sequence} to {changes.state.sequence}: "
+                    "it was replaced while in use; open the store again",
+                    store=str(self.folder.records),
+                )
             self._snapshot = self._advance(
                 known, sequence=changes.state.sequence, rows=changes.state.rows, died=changes.died
             )
@@ -150,10 +156,14 @@ class Generation:
         return rows - self._postings.covered > _POSTING_CHUNK
 
     def close(self) -> None:
-        """Close files and connections."""
+        """Close files and connections. Operations under way in other threads end as if it had not been called."""
         self.records.close()
         self.cursors.close()
         self.segments.close()
+        self.vectors.close()
+        with self._lock:
+            # A snapshot holds its generation: without this, only the garbage collector would free the files' maps.
+            self._snapshot = None
 
     def _advance(self, known: Snapshot, *, sequence: int, rows: int, died: list[int]) -> Snapshot:
         dead = known.dead

@@ -1,7 +1,8 @@
 """SQLite as the commit point: pooled connections, whole transactions, and errors in the terms of the store.
 
-Connections are never shared by two threads at once nor carried across a fork: a child process starts with an empty pool
-and leaves its parent's connections untouched (https://www.sqlite.org/howtocorrupt.html, section 2.6).
+Connections are never shared by two threads at once nor carried across a fork: they are closed before it (see
+`ragvec.engine.local.forks`). A child made behind Python's back, so that nothing could be closed, starts with an empty
+pool and leaves its parent's connections untouched.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
+from ragvec.engine.local import forks
 from ragvec.errors import Corrupted, StoreBusy, StoreError, StoreFull, StoreReadOnly
 
 __all__ = ["BUSY_SECONDS", "Database", "Durability", "store_error"]
@@ -24,6 +27,12 @@ BUSY_SECONDS = 60.0
 """How long a writer waits for another process's transaction before StoreBusy."""
 
 Durability = Literal["full", "none"]
+
+_MOST_IDLE = 16
+"""Connections kept for the next transaction; many threads at once may have more open for a moment."""
+
+_PAUSE = 0.005
+"""Seconds between attempts where SQLite does not wait by itself."""
 
 _abandoned: list[list[sqlite3.Connection]] = []
 """Connections inherited over a fork: kept from being closed, which would disturb the parent's locks."""
@@ -67,6 +76,9 @@ class Database:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
+        self._made = False
+        self._closings = 0
+        forks.register(self)
         # A store that nobody closed still closes its connections: when it is collected, or when the interpreter ends.
         self._finalizer = weakref.finalize(self, _close_idle, self._idle, self._pid)
 
@@ -87,34 +99,44 @@ class Database:
             raise StoreReadOnly(f"`{self.path}` was opened read-only", store=str(self.path))
         self._after_fork()
         # Threads of one process queue here rather than in SQLite's busy handler, which sleeps.
-        with self._write_lock, self._transaction("BEGIN IMMEDIATE") as connection:
+        with forks.operation(), self._write_lock, self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
 
     def close(self) -> None:
-        """Close idle connections; later use opens new ones."""
+        """Close the connections, those in use when their transaction ends; later use opens new ones."""
         self._after_fork()
         with self._lock:
+            self._closings += 1
             _close_idle(self._idle, self._pid)
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        connection = self._take()
-        try:
-            connection.execute(begin)
-            yield connection
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._roll_back(connection)
-            raise store_error(error, self.path) from error
-        except BaseException:
-            self._roll_back(connection)
-            raise
-        with self._lock:
-            self._idle.append(connection)
+        with forks.operation():
+            closings = self._closings
+            connection, pooled = self._take()
+            try:
+                connection.execute(begin)
+                yield connection
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                # Closing rolls back, whatever state the failure left; a broken connection must not return to the pool.
+                connection.close()
+                raise store_error(error, self.path) from error
+            except BaseException:
+                try:
+                    connection.rollback()
+                except sqlite3.Error:
+                    pooled = False
+                self._give_back(connection, keep=pooled and closings == self._closings)
+                raise
+            self._give_back(connection, keep=pooled and closings == self._closings)
 
-    @staticmethod
-    def _roll_back(connection: sqlite3.Connection) -> None:
-        # Closing rolls back, whatever state the failure left; a broken connection must not return to the pool.
+    def _give_back(self, connection: sqlite3.Connection, *, keep: bool) -> None:
+        if keep:
+            with self._lock:
+                if len(self._idle) < _MOST_IDLE:
+                    self._idle.append(connection)
+                    return
         connection.close()
 
     def _after_fork(self) -> None:
@@ -126,38 +148,56 @@ class Database:
             self._write_lock = threading.Lock()
             self._pid = os.getpid()
 
-    def _take(self) -> sqlite3.Connection:
+    def _take(self) -> tuple[sqlite3.Connection, bool]:
+        """A connection, and whether it may be kept afterwards."""
         self._after_fork()
         with self._lock:
             if self._idle:
-                return self._idle.pop()
+                return self._idle.pop(), True
         try:
-            return self._open()
+            return self._open_read_only() if self.read_only else (self._open(), True)
         except sqlite3.Error as error:
             raise store_error(error, self.path) from error
 
     def _open(self) -> sqlite3.Connection:
-        if not self.read_only:
-            connection = self._connect("rwc")
+        # A file that was there and is gone was removed with its index: an empty one in its place would look like data.
+        connection = self._connect("rw" if self._made and self._durability == "full" else "rwc")
+        try:
+            self._use_log(connection)
+            connection.execute(f"PRAGMA synchronous={'FULL' if self._durability == 'full' else 'OFF'}")
+            connection.execute("PRAGMA fullfsync=1")
+        except BaseException:
+            connection.close()
+            raise
+        self._made = True
+        return connection
+
+    @staticmethod
+    def _use_log(connection: sqlite3.Connection) -> None:
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute(f"PRAGMA synchronous={'FULL' if self._durability == 'full' else 'OFF'}")
-                connection.execute("PRAGMA fullfsync=1")
-            except sqlite3.Error:
-                connection.close()
-                raise
-            return connection
+                return
+            except sqlite3.OperationalError as error:
+                # Two processes that make one file at once: SQLite does not wait here, whatever the timeout.
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(_PAUSE)
+
+    def _open_read_only(self) -> tuple[sqlite3.Connection, bool]:
         connection = self._connect("ro")
         try:
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         except sqlite3.OperationalError:
-            # A WAL database in a folder that cannot be written has no shared memory file; nobody can be writing it.
+            # A WAL database in a folder that cannot be written has no shared memory file, so nobody is writing it. That
+            # may change, and SQLite would not notice: such a connection serves one transaction.
             connection.close()
-            connection = self._connect("ro&immutable=1")
-        return connection
+            return self._connect("ro&immutable=1"), False
+        return connection, True
 
     def _connect(self, mode: str) -> sqlite3.Connection:
-        uri = f"file:{quote(str(self.path.resolve()))}?mode={mode}"
+        uri = f"file:{quote(os.fsencode(self.path.resolve()))}?mode={mode}"
         return sqlite3.connect(
             uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )

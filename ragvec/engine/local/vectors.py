@@ -52,7 +52,6 @@ class VectorFile:
             return
         data = np.ascontiguousarray(rows, dtype="<f4").data.cast("B")
         try:
-            new = not self.path.exists()
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
             handle = os.open(self.path, flags, 0o666)
             try:
@@ -66,7 +65,8 @@ class VectorFile:
                 raise
             finally:
                 os.close(handle)
-            if new:
+            if not first:
+                # Not "if it was absent": a process may have died between making the file and this line.
                 sync_folder(self.path.parent)
         except OSError as error:
             raise store_error(error, self.path) from error
@@ -77,11 +77,13 @@ class VectorFile:
         Raises:
             Corrupted: the file is shorter than that.
         """
-        if len(self._map) < count:
+        mapped = self._map
+        if len(mapped) < count:
             with self._lock:
-                if len(self._map) < count:
-                    self._map = self._open(count)
-        return self._map[:count]
+                mapped = self._map
+                if len(mapped) < count:
+                    mapped = self._map = self._open(count)
+        return mapped[:count]
 
     def norms(self, first: int, last: int) -> FloatVector:
         """The euclidean norms of rows [first, last), float32; each is computed once in a process."""
@@ -97,6 +99,12 @@ class VectorFile:
                 start, stop = first + int(unknown[0]), first + int(unknown[-1]) + 1
                 self._norms[start:stop] = row_norms(rows[start:stop])
             return self._norms[first:last]
+
+    def close(self) -> None:
+        """Let go of the map and the norms; a later call makes them again."""
+        with self._lock:
+            self._map = self._map[:0].copy()
+            self._norms = self._norms[:0].copy()
 
     def _open(self, count: int) -> FloatMatrix:
         try:

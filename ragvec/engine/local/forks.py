@@ -1,0 +1,100 @@
+"""Forking a process that uses a store: the child starts with no SQLite connection open, and with no lock held.
+
+SQLite keeps what it knows of its locks in the memory of the process. A child would inherit that, but not the locks: it
+would write to a log that its parent, believing itself alone, removes (https://www.sqlite.org/howtocorrupt.html,
+section 2.6), or wait for a transaction of a thread that it does not have. So a fork first waits until no operation is
+under way in any thread, holding off new ones, and closes all connections.
+
+An operation enters before it takes any other lock: a thread that waits for the fork to be over then holds nothing that
+a thread for which the fork waits could want.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+__all__ = ["Forkable", "operation", "register"]
+
+
+class Forkable(Protocol):
+    """What holds connections."""
+
+    def close(self) -> None:
+        """Close them; later use opens them again."""
+        ...
+
+
+class _Gate:
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.under_way = 0
+        self.forking = False
+
+
+class _Depth(threading.local):
+    value = 0
+
+
+_gate = _Gate()
+_depth = _Depth()
+_held: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_hooked = threading.Event()
+
+
+@contextmanager
+def operation() -> Iterator[None]:
+    """Within the block no other thread forks. May be nested; may wait for a fork in progress when it is not."""
+    if not _depth.value:
+        with _gate.changed:
+            while _gate.forking:
+                _gate.changed.wait()
+            _gate.under_way += 1
+    _depth.value += 1
+    try:
+        yield
+    finally:
+        _depth.value -= 1
+        if not _depth.value:
+            with _gate.changed:
+                _gate.under_way -= 1
+                if _gate.forking:
+                    _gate.changed.notify_all()
+
+
+def register(forkable: Forkable) -> None:
+    """Have it closed before every fork, as long as it lives."""
+    with _gate.changed:
+        if not _hooked.is_set() and hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+        _hooked.set()
+        _held.add(forkable)
+
+
+def _before() -> None:
+    own = 1 if _depth.value else 0
+    with _gate.changed:
+        while _gate.forking:
+            _gate.changed.wait()
+        _gate.forking = True
+        while _gate.under_way > own:
+            _gate.changed.wait()
+        held = list(_held)
+    for forkable in held:
+        forkable.close()
+
+
+def _in_parent() -> None:
+    with _gate.changed:
+        _gate.forking = False
+        _gate.changed.notify_all()
+
+
+def _in_child() -> None:
+    global _gate
+    _gate = _Gate()
+    _gate.under_way = 1 if _depth.value else 0
