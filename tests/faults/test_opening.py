@@ -78,7 +78,8 @@ def test_only_so_many_indexes_stay_open(tmp_path: Path) -> None:
         assert index.query([0.0, 0.0], k=1, where={"n": 1}).keys == ["k1"]
         counts.append(len(names_in(OPEN_FILES)))
         assert len(list(store.engine.opened())) <= 3
-    assert max(counts[3:]) == max(counts[:3])
+    # Without closing, each index would add at least its database and its vectors.
+    assert max(counts[3:]) <= max(counts[:3]) + 6
     store.close()
 
 

@@ -194,7 +194,9 @@ class LocalIndex:
                 self._move_on(generation)
 
     def maintenance_due(self) -> bool:
-        """Whether a segment or posting lists should be built."""
+        """Whether a segment or posting lists should be built; not for an index that was closed meanwhile."""
+        if self._generation is None:
+            return False
         snapshot = self.snapshot()
         return not self._read_only and self._work_waits(snapshot.generation, snapshot.rows)
 
