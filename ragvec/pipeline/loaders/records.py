@@ -18,10 +18,12 @@ __all__ = ["from_frame", "from_langchain", "from_mapping", "is_frame", "is_langc
 
 _IDS = ("id", "_id")
 _TEXTS = ("text", "page_content", "content")
+_NESTED = ("metadata", "attributes")
 
 
 def load_jsonl(path: Path, *, source: str) -> Iterator[Document | Failure]:
-    """A document a line: `id` or `_id`, `text`, `title`; other scalars and lists of texts are attributes.
+    """A document a line: `id` or `_id`, `text`, `title`; other scalars and lists of texts are attributes, and so is
+    what an object `metadata` or `attributes` holds, as BEIR and LangChain write it.
 
     A line without an id is known by the file and its number. `source` is what the file is called in failures and such
     ids.
@@ -59,7 +61,12 @@ def from_mapping(
         raise DocumentError(
             f"Expected a field {' or '.join(_TEXTS)} holding text, got the fields {', '.join(map(str, record))}"
         )
-    rest = {name: value for name, value in record.items() if name not in (*_IDS, field, "title")}
+    rest: dict[str, Any] = {}
+    for name, value in record.items():
+        if name in _NESTED and isinstance(value, Mapping):
+            rest = {**value, **rest}
+        elif name not in (*_IDS, field, "title"):
+            rest[name] = value
     attributes, left_out = named(rest)
     return Document(
         id=_id_of(record, default_id),
