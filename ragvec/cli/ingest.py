@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ragvec.cli.arguments import Commands, command, count, target
 from ragvec.cli.opening import embedder_name, writable_store
 from ragvec.cli.output import Output, visible
+from ragvec.cli.problems import UsageError
 from ragvec.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 PYTHON_DOCS = "python-docs"
+EMBEDDERS = ("minilm", "hashing")
 
 
 def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -70,6 +73,8 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
+    if arguments.embedder is not None:
+        _check_embedder(arguments.embedder)
     documents = _documents(arguments.sources, attributes=arguments.attributes, glob=arguments.glob)
     with writable_store(arguments.store) as store:
         index = store.bucket(arguments.into.bucket).index(arguments.into.name)
@@ -96,6 +101,14 @@ def _pipeline(index: Index, arguments: argparse.Namespace) -> Pipeline:
     if arguments.chunk_tokens is None and arguments.overlap is None:
         return pipeline
     return Pipeline(index=index, embedder=pipeline.embedder, chunker=_chunker(pipeline, arguments))
+
+
+def _check_embedder(name: str) -> None:
+    """Refuse a likely slip of the pen, which would be looked for on the Hub for a minute."""
+    kind = name.partition(":")[0]
+    likely = get_close_matches(kind, EMBEDDERS, n=1, cutoff=0.75)
+    if likely and kind not in EMBEDDERS and not Path(name).exists():
+        raise UsageError(f"--embedder: no model {name!r}; did you mean {likely[0]!r}?")
 
 
 def _chunker(pipeline: Pipeline, arguments: argparse.Namespace) -> Chunker:

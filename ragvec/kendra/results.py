@@ -37,7 +37,7 @@ from ragvec.text.words import Terms, query_terms
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Count", "Item", "PassageItem", "SearchResults", "passage_items", "search_results"]
+__all__ = ["Count", "Item", "PassageItem", "Passages", "SearchResults", "passage_items", "search_results"]
 
 _NOT_ATTRIBUTES = frozenset(
     {DOCUMENT_ID, PASSAGE, PASSAGES, BEGIN, END, PAGE_NUMBER, HEADING, TEXT, HASH, ACL_ALLOW, ACL_DENY}
@@ -93,6 +93,26 @@ class PassageItem(msgspec.Struct, frozen=True, kw_only=True):
 
     def _repr_html_(self) -> str:
         return html_items([html_passage(self)])
+
+
+class Passages(tuple[PassageItem, ...]):
+    """A page of passages, best first."""
+
+    __slots__ = ()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """This page as a DataFrame: document_id, title, score, confidence, text, begin, end, heading, page_number, uri,
+        then a column an attribute.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        own = ["document_id", "title", "score", "confidence", "text", "begin", "end", "heading", "page_number", "uri"]
+        return _frame(self, own)
+
+    def _repr_html_(self) -> str:
+        head = "no passages" if not self else f"{len(self):,} passage{'' if len(self) == 1 else 's'}"
+        return html_items([html_passage(item) for item in self], head=head)
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -158,14 +178,7 @@ class SearchResults(Sequence[Item]):
         Raises:
             MissingExtra: pandas is not installed.
         """
-        pandas = require("pandas", extra="notebook", purpose="to_pandas()")
-        columns = ["document_id", "title", "score", "confidence", "excerpt", "uri"]
-        names = sorted({name for item in self.items for name in item.attributes} - {DOCUMENT_TITLE, SOURCE_URI})
-        rows = [
-            [getattr(item, column) for column in columns] + [item.attributes.get(name) for name in names]
-            for item in self.items
-        ]
-        return pandas.DataFrame(rows, columns=columns + names)
+        return _frame(self.items, ["document_id", "title", "score", "confidence", "excerpt", "uri"])
 
     @property
     def _first(self) -> int:
@@ -197,9 +210,9 @@ def search_results(
     )
 
 
-def passage_items(outcome: Outcome, *, schema: Schema, scale: Scale) -> tuple[PassageItem, ...]:
+def passage_items(outcome: Outcome, *, schema: Schema, scale: Scale) -> Passages:
     """The typed form of a page of passages."""
-    return tuple(
+    return Passages(
         PassageItem(
             document_id=found.document_id,
             title=found.metadata.get(DOCUMENT_TITLE, ""),
@@ -246,6 +259,16 @@ def _attributes(found: Found, schema: Schema) -> dict[str, Any]:
 
 def _counts(facet: FacetCounts) -> tuple[Count, ...]:
     return tuple(Count(plain_value(facet.field, value.value), value.count) for value in facet.values)
+
+
+def _frame(items: Sequence[Item | PassageItem], columns: list[str]) -> pandas.DataFrame:
+    """A row for each item: its own columns, then its attributes by name; title and URI stand among its own."""
+    pandas = require("pandas", extra="notebook", purpose="to_pandas()")
+    names = sorted({name for item in items for name in item.attributes} - {DOCUMENT_TITLE, SOURCE_URI})
+    rows = [
+        [getattr(item, column) for column in columns] + [item.attributes.get(name) for name in names] for item in items
+    ]
+    return pandas.DataFrame(rows, columns=columns + names)
 
 
 def _short(item: Item | PassageItem) -> str:

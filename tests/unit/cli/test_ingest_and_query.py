@@ -184,6 +184,27 @@ def test_what_is_not_there_is_refused_before_a_store_is_made(
     assert not store.exists()
 
 
+def test_a_misspelt_embedder_is_not_looked_for_elsewhere(ragvec: Run, documents: Path, store: Path) -> None:
+    done = ragvec("ingest", documents, "--into", "work/notes", "--embedder", "hashling:64")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.endswith("no model 'hashling:64'; did you mean 'hashing'?\n")
+    assert not store.exists()
+
+
+def test_every_reason_of_a_failure_is_shown(ingest: Run, documents: Path) -> None:
+    for number in range(12):
+        (documents / f"picture.{number}").write_bytes(b"\x89PNG")
+        (documents / f"again.{number}").write_bytes(b"\x89PNG")
+    shown = ingest("--embedder", "hashing").out
+    assert all(f"again.{number}, picture.{number}: " in shown for number in range(12))
+
+
+def test_a_wrong_date_is_named_by_its_place(filled: Run) -> None:
+    done = filled("query", "work/notes", "x", "--where", '{"$or": [{"_last_updated_at": {"$gte": "last year"}}]}')
+    assert (done.status, done.out) == (1, "")
+    assert "got 'last year' - at `where.$or[0]._last_updated_at.$gte`" in done.err
+
+
 def test_progress_goes_to_standard_error_and_quiet_leaves_it_out(process: Run, documents: Path) -> None:
     words = ("ingest", documents, "--into", "work/notes", "--embedder", "hashing")
     done = process(*words, "--json")

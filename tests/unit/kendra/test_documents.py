@@ -10,7 +10,7 @@ from kendra_corpus import FERRIES, BagOfStems, fill
 
 from ragvec.errors import InvalidRequest
 from ragvec.kendra import Client, QueryIndex, Settings
-from ragvec.kendra.results import Count
+from ragvec.kendra.results import Count, Passages
 from ragvec.store import Index, Store
 from ragvec.text.highlight import Span
 
@@ -265,3 +265,19 @@ def test_items_are_numbered_through_the_pages(store: Store, page: int, first: in
     )
     results = query.search("ferry", page=page, page_size=2)
     assert f'<ol start="{first}">' in results._repr_html_()
+
+
+def test_passages_are_a_tuple_with_a_table_and_a_page(store: Store) -> None:
+    pytest.importorskip("pandas")
+    index = fill(store, [{"id": "<d>", "title": "T", "text": "ferry <i>one</i>\n\nferry two", "category": "c"}])
+    passages = QueryIndex(index, embedder=BagOfStems()).retrieve("ferry")
+    assert isinstance(passages, tuple)
+    frame = passages.to_pandas()
+    assert list(frame["text"]) == [passage.text for passage in passages]
+    assert list(frame.columns[:4]) == ["document_id", "title", "score", "confidence"]
+    assert "category" in frame
+    shown = passages._repr_html_()
+    assert shown.count("<li") == len(passages) == 2
+    assert "&lt;i&gt;one" in shown
+    assert "<i>one" not in shown
+    assert Passages()._repr_html_().count("<li") == 0
