@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import chain
@@ -17,7 +18,10 @@ from ragvec.cli.problems import UsageError
 from ragvec.errors import DocumentError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ragvec.pipeline.chunk import Chunker
+    from ragvec.pipeline.report import Report
     from ragvec.pipeline.run import Pipeline
     from ragvec.store import Index
 
@@ -86,9 +90,17 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         )
     output.show(
         {"index": str(arguments.into), "report": report},
-        lambda console: console.print(visible("\n".join(report.lines(failures=None))), soft_wrap=True),
+        lambda console: _draw(console, report),
     )
     return 1 if report.failed and not report.documents else 0
+
+
+def _draw(console: Console, report: Report) -> None:
+    """All of the report; on a terminal what goes on in the next line is indented, elsewhere no line is broken."""
+    for line in report.lines(failures=None):
+        if console.is_terminal:
+            line = textwrap.fill(visible(line), max(console.width, 40), subsequent_indent=" " * 10)
+        console.print(visible(line), soft_wrap=True)
 
 
 def _pipeline(index: Index, arguments: argparse.Namespace) -> Pipeline:
