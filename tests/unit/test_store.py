@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import ragvec
@@ -34,6 +33,7 @@ def index(tmp_path: Path) -> Iterator[ragvec.Index]:
 
 
 def test_a_frame_of_metadata_loses_its_missing_values(index: ragvec.Index) -> None:
+    pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(
         {
             "whole": pd.array([1, None, 3], dtype="Int64"),
@@ -55,7 +55,6 @@ def test_a_frame_of_metadata_loses_its_missing_values(index: ragvec.Index) -> No
 def test_one_vector_gives_results_and_a_matrix_gives_a_list_of_them(index: ragvec.Index) -> None:
     one = index.query([1, 0, 0], k=np.int64(2))
     assert one.keys == ["a", "b"]
-    assert list(one.to_pandas().columns) == ["key", "distance", "n", "text"]
     for matrix in (AXES[:2], AXES[:2].tolist(), list(AXES[:2])):
         many = index.query(matrix, k=1)
         assert [results.keys for results in many] == [["a"], ["b"]]
@@ -63,6 +62,8 @@ def test_one_vector_gives_results_and_a_matrix_gives_a_list_of_them(index: ragve
 
 
 def test_the_frame_of_a_matrix_names_the_query_of_each_hit(index: ragvec.Index) -> None:
+    pytest.importorskip("pandas")
+    assert list(index.query([1, 0, 0], k=2).to_pandas().columns) == ["key", "distance", "n", "text"]
     index.put(["d"], [[1, 1, 0]], [{"query": "mine"}])
     frame = index.query(AXES[:2], k=2).to_pandas()
     assert frame["query"].tolist() == [0, 0, 1, 1]
