@@ -1,11 +1,13 @@
 """Result lists kept for later pages: in a small SQLite file that every process sees, or in memory where the folder is
 read-only.
 
-They are a convenience with a time limit, so their commits are not fsynced: losing one costs an ExpiredToken.
+They are a convenience with a time limit, so their commits are not fsynced: losing one costs an ExpiredToken. A power
+cut may therefore damage the file, which is then begun anew.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable
@@ -13,11 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ragvec.engine.local.sqlite import Database
+from ragvec.engine.local.sqlite import Database, store_error
 from ragvec.engine.protocol import Ranking
-from ragvec.errors import ExpiredToken, InvalidToken
+from ragvec.errors import Corrupted, ExpiredToken, InvalidToken
 
-__all__ = ["Cursors"]
+__all__ = ["MOST_CURSORS", "Cursors"]
+
+MOST_CURSORS = 4096
+"""Rankings kept at a time; a full ranking takes 80 KB. Beyond it, those that expire first go early."""
+
+_log = logging.getLogger("ragvec.cursors")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (
@@ -36,7 +43,6 @@ class Cursors:
         self._memory: dict[str, tuple[bytes, float, Ranking]] = {}
         self._lock = threading.Lock()
         self._database = None if read_only else Database(path, durability="none")
-        self._ready = False
 
     def close(self) -> None:
         """Close the file."""
@@ -48,27 +54,25 @@ class Cursors:
         cursor, now = uuid.uuid4().hex, self._clock()
         if self._database is None:
             with self._lock:
-                self._memory = {key: value for key, value in self._memory.items() if value[1] > now}
+                kept = [(key, value) for key, value in self._memory.items() if value[1] > now]
+                self._memory = dict(kept[1 - MOST_CURSORS :])
                 self._memory[cursor] = (request, now + ttl, ranking)
             return cursor
-        with self._database.write() as sql:
-            if not self._ready:
-                for statement in _SCHEMA.split(";\n"):
-                    sql.execute(statement)
-                self._ready = True
-            sql.execute("DELETE FROM cursors WHERE expires <= ?", (now,))
-            sql.execute(
-                "INSERT INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    cursor,
-                    request,
-                    now + ttl,
-                    ranking.generation,
-                    int(ranking.exact),
-                    ranking.rows.astype("<u4").tobytes(),
-                    ranking.distances.astype("<f4").tobytes(),
-                ),
-            )
+        values = (
+            cursor,
+            request,
+            now + ttl,
+            ranking.generation,
+            int(ranking.exact),
+            ranking.rows.astype("<u4").tobytes(),
+            ranking.distances.astype("<f4").tobytes(),
+        )
+        try:
+            _insert(self._database, values, now=now)
+        except Corrupted as damage:
+            _log.warning("The saved result lists are lost: %s", damage)
+            self._begin_anew(self._database)
+            _insert(self._database, values, now=now)
         return cursor
 
     def load(self, cursor: str, *, request: bytes) -> Ranking:
@@ -89,12 +93,16 @@ class Cursors:
             return self._memory.get(cursor)
         if not self._database.path.exists():
             return None
-        with self._database.read() as sql:
-            if not sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'cursors'").fetchone():
-                return None
-            row = sql.execute(
-                "SELECT request, expires, generation, exact, rows, distances FROM cursors WHERE id = ?", (cursor,)
-            ).fetchone()
+        try:
+            with self._database.read() as sql:
+                if not sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'cursors'").fetchone():
+                    return None
+                row = sql.execute(
+                    "SELECT request, expires, generation, exact, rows, distances FROM cursors WHERE id = ?", (cursor,)
+                ).fetchone()
+        except Corrupted as damage:
+            _log.warning("The saved result lists cannot be read: %s", damage)
+            return None
         if row is None:
             return None
         request, expires, generation, exact, rows, distances = row
@@ -105,3 +113,26 @@ class Cursors:
             exact=bool(exact),
         )
         return request, expires, ranking
+
+    @staticmethod
+    def _begin_anew(database: Database) -> None:
+        database.close()
+        for suffix in ("", "-wal", "-shm"):
+            try:
+                database.path.with_name(database.path.name + suffix).unlink(missing_ok=True)
+            except OSError as error:
+                raise store_error(error, database.path) from error
+
+
+def _insert(database: Database, values: tuple[object, ...], *, now: float) -> None:
+    with database.write() as sql:
+        for statement in _SCHEMA.split(";\n"):
+            sql.execute(statement)
+        sql.execute("DELETE FROM cursors WHERE expires <= ?", (now,))
+        sql.execute("INSERT INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        (count,) = sql.execute("SELECT count(*) FROM cursors").fetchone()
+        if count > MOST_CURSORS:
+            sql.execute(
+                "DELETE FROM cursors WHERE id IN (SELECT id FROM cursors ORDER BY expires LIMIT ?)",
+                (count - MOST_CURSORS,),
+            )
