@@ -108,7 +108,7 @@ class LocalIndex:
     ) -> Listing:
         with self._guarded():
             found, next_after, generation = scan(
-                self.snapshot,
+                self.snapshot(),
                 after=after,
                 limit=limit,
                 where=where,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import msgspec
 
 from ragvec.engine.local.records import SLOTS, StoredRow, slot_of
 from ragvec.engine.local.snapshot import Generation, Snapshot
+from ragvec.filters.interpret import matches
 from ragvec.filters.nodes import EVERYTHING, Filter
 
 __all__ = ["scan"]
@@ -15,7 +16,7 @@ _FEW = 20_000
 
 
 def scan(
-    current: Callable[[], Snapshot],
+    snapshot: Snapshot,
     *,
     after: str | None,
     limit: int,
@@ -28,17 +29,12 @@ def scan(
     """A page of rows, the key to go on after (None at the end), and the generation that the rows are in."""
     position, segments = segment
     slots = (position * SLOTS // segments, (position + 1) * SLOTS // segments)
-    snapshot = current()
     if where == EVERYTHING:
         found = snapshot.generation.records.after(after, limit=limit + 1, slots=slots, metadata=metadata)
     elif len(snapshot.matching(where)) <= _FEW:
         found = _sorted_matches(snapshot, where, after=after, limit=limit + 1, slots=slots, metadata=metadata)
     else:
-        walked = None
-        while walked is None:
-            snapshot = current()
-            walked = _walk(snapshot, where, after=after, limit=limit + 1, slots=slots, metadata=metadata)
-        found = walked
+        found = _walk(snapshot, where, after=after, limit=limit + 1, slots=slots, metadata=metadata)
     page = found[:limit]
     if max_bytes is not None:
         page = page[: _fitting(page, max_bytes, vector_bytes=4 * snapshot.generation.spec.dimension if data else 0)]
@@ -64,21 +60,24 @@ def _sorted_matches(
 
 def _walk(
     snapshot: Snapshot, where: Filter, *, after: str | None, limit: int, slots: tuple[int, int], metadata: bool
-) -> list[StoredRow] | None:
-    """Matches in order of key; None when a row newer than the snapshot came along, so that it must be taken anew."""
-    matching = snapshot.matching(where)
+) -> list[StoredRow]:
+    """Matches in order of key, each as it is when the walk comes by."""
+    records, matching = snapshot.generation.records, snapshot.matching(where)
     found: list[StoredRow] = []
     while len(found) < limit:
-        walked = snapshot.generation.records.after(after, limit=2 * limit, slots=slots, metadata=metadata)
-        for row in walked:
-            if row.row >= snapshot.rows:
-                return None
-            if row.row in matching:
-                found.append(row)
+        walked = records.after(after, limit=2 * limit, slots=slots, metadata=metadata)
+        newer = [row.row for row in walked if row.row >= snapshot.rows]
+        kept = {row for row, stored in records.by_rows(newer, metadata=True).items() if _matches(where, stored)}
+        found += [row for row in walked if row.row in matching or row.row in kept]
         if len(walked) < 2 * limit:
             break
         after = walked[-1].key
     return found[:limit]
+
+
+def _matches(where: Filter, stored: StoredRow) -> bool:
+    # Posting lists do not have it yet. Waiting for them would never end while others write faster.
+    return matches(where, {} if stored.metadata is None else msgspec.json.decode(stored.metadata))
 
 
 def _fitting(page: list[StoredRow], max_bytes: int, *, vector_bytes: int) -> int:
