@@ -8,6 +8,7 @@ pool and leaves its parent's connections untouched.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -34,6 +35,9 @@ _MOST_IDLE = 16
 _PAUSE = 0.005
 """Seconds between attempts where SQLite does not wait by itself."""
 
+_LEAST_FREE = 1 << 16
+"""Bytes below which trouble with a file is put down to a full disk."""
+
 _abandoned: list[list[sqlite3.Connection]] = []
 """Connections inherited over a fork: kept from being closed, which would disturb the parent's locks."""
 
@@ -52,6 +56,9 @@ def store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
     primary = None if code is None else code & 0xFF
     if primary == 13 or "disk is full" in text:  # SQLITE_FULL
         return StoreFull(f"No space left to write `{where}`; the store is as it was before the call", store=where)
+    if (primary in {10, 14} or "disk I/O" in text or "unable to open" in text) and _is_full(path):
+        # SQLite does not say why it could not extend the memory that it shares with other processes, a file too.
+        return StoreFull(f"No space left to work on `{where}`; the store is as it was before the call", store=where)
     if primary in {5, 6} or "locked" in text:  # SQLITE_BUSY, SQLITE_LOCKED
         return StoreBusy(f"Another process kept `{where}` locked for over {BUSY_SECONDS:.0f} s; try again", store=where)
     if primary == 8 or "readonly" in text:  # SQLITE_READONLY
@@ -59,6 +66,13 @@ def store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
     if primary in {11, 26} or "malformed" in text or "not a database" in text:  # SQLITE_CORRUPT, SQLITE_NOTADB
         return Corrupted(f"`{where}` is damaged: {text}", store=where)
     return StoreError(f"SQLite could not use `{where}`: {text}", store=where)
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _LEAST_FREE
+    except OSError:
+        return False
 
 
 class Database:
@@ -190,11 +204,19 @@ class Database:
         try:
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         except sqlite3.OperationalError:
+            connection.close()
+            if self._log_bytes():
+                raise  # committed changes, which without the shared memory file nobody can read
             # A WAL database in a folder that cannot be written has no shared memory file, so nobody is writing it. That
             # may change, and SQLite would not notice: such a connection serves one transaction.
-            connection.close()
             return self._connect("ro&immutable=1"), False
         return connection, True
+
+    def _log_bytes(self) -> int:
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         uri = f"file:{quote(os.fsencode(self.path.resolve()))}?mode={mode}"
