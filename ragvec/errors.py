@@ -79,10 +79,15 @@ def _rebuild(cls: type[RagvecError], message: str, state: dict[str, Any]) -> Rag
 
 
 class RagvecError(Exception):
-    """Base of all errors of this package; `message` is what `str()` gives."""
+    """Base of all errors of this package; `message` is what `str()` gives.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
+    `subject` names the thing that the message is about, where it is about one; `plain` is the message without it, as
+    the services word it.
+    """
+
+    def __init__(self, message: str, *, subject: str = "") -> None:
+        super().__init__(f"{message}: {subject}" if subject else message)
+        self.plain, self.subject = message, subject
 
     @property
     def message(self) -> str:

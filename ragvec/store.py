@@ -13,7 +13,6 @@ or made anew by another process is seen at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
@@ -30,9 +29,7 @@ from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.protocol import Engine, IndexEngine, IndexSpec, IndexStats, Page
 from ragvec.errors import (
     BucketExists,
-    BucketNotFound,
     IndexExists,
-    IndexNotFound,
     InvalidKey,
     InvalidMetadata,
     InvalidRequest,
@@ -138,8 +135,7 @@ class Bucket:
     def indexes(self) -> list[Index]:
         """All indexes, in order of name. Raises BucketNotFound."""
         catalog = self.store.engine.catalog
-        with _naming(self.name):
-            found = list(_every(lambda after: catalog.indexes(self.name, prefix="", after=after, limit=_PAGE)))
+        found = list(_every(lambda after: catalog.indexes(self.name, prefix="", after=after, limit=_PAGE)))
         return [Index(self, spec.name) for spec in found]
 
     def create_index(
@@ -172,8 +168,7 @@ class Bucket:
             metadata_configuration=MetadataConfiguration(non_filterable_metadata_keys=list(non_filterable)),
         )
         try:
-            with _naming(self.name):
-                indexes.create_index(self.store._session, request)
+            indexes.create_index(self.store._session, request)
         except IndexExists:
             spec = Index(self, name).spec
             same = (spec.dimension, spec.metric, set(spec.non_filterable)) == (dimension, metric, set(non_filterable))
@@ -186,8 +181,7 @@ class Bucket:
         if force:
             for index in self.indexes():
                 index.delete_index()
-        with _naming(self.name):
-            self.store.engine.catalog.delete_bucket(self.name)
+        self.store.engine.catalog.delete_bucket(self.name)
 
 
 class Index:
@@ -206,8 +200,7 @@ class Index:
     @property
     def spec(self) -> IndexSpec:
         """What the index is. Raises BucketNotFound, IndexNotFound."""
-        with _naming(self.bucket.name, self.name):
-            return self.bucket.store.engine.catalog.index(self.bucket.name, self.name)
+        return self.bucket.store.engine.catalog.index(self.bucket.name, self.name)
 
     @property
     def uid(self) -> str:
@@ -360,23 +353,11 @@ class Index:
 
     def delete_index(self) -> None:
         """Delete the index and all its vectors. Raises BucketNotFound, IndexNotFound."""
-        with _naming(self.bucket.name, self.name):
-            self.bucket.store.engine.catalog.delete_index(self.bucket.name, self.name)
+        self.bucket.store.engine.catalog.delete_index(self.bucket.name, self.name)
 
     def _open(self) -> tuple[IndexSpec, IndexEngine]:
         spec = self.spec
         return spec, self.bucket.store.engine.index(spec)
-
-
-@contextmanager
-def _naming(bucket: str, index: str = "") -> Iterator[None]:
-    """Adds to an error that something is not there what it is; the services' own words, kept below, do not say it."""
-    try:
-        yield
-    except BucketNotFound as error:
-        raise BucketNotFound(f"{error.message}: {bucket!r}") from error
-    except IndexNotFound as error:
-        raise IndexNotFound(f"{error.message}: {index!r} in bucket {bucket!r}") from error
 
 
 def _every(page_after: Callable[[str | None], Page]) -> Iterator[Any]:

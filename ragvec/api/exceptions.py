@@ -78,15 +78,16 @@ class ClientExceptions:
 def client_error(error: RagvecError, *, operation: str, dialect: Dialect) -> ClientError:
     """The error that a client raises for an error of ragvec itself; its `__cause__` is for the caller to set."""
     wire = wire_error(dialect, error, operation=operation)
+    message = error.plain if error.subject and not dialect.hints else error.message
     response: dict[str, Any] = {
-        "Error": {"Code": wire.code, "Message": error.message},
+        "Error": {"Code": wire.code, "Message": message},
         "ResponseMetadata": {
             "RequestId": str(uuid.uuid4()),
             "HTTPStatusCode": wire.status,
             "HTTPHeaders": {},
             "RetryAttempts": 0,
         },
-        "message": error.message,
+        "message": message,
     }
     if isinstance(error, InvalidRequest) and error.fields:
         response["fieldList"] = [{"path": path, "message": text} for path, text in error.fields]

@@ -64,6 +64,8 @@ def draw_facets(console: Console, facets: Mapping[str, Sequence[Count]]) -> None
 
 def page_text(results: SearchResults) -> str:
     """Where a page stands among all."""
+    if not results.total:
+        return "no documents"
     return f"page {results.page} of {results.pages} · {number_text(results.total, 'document')}"
 
 

@@ -50,12 +50,14 @@ class Pipeline:
     model reads.
 
     Raises:
-        MissingExtra, ModelError: the embedder cannot be made.
+        MissingExtra, ModelError: the embedder cannot be made. InvalidRequest: `chunker` is none.
     """
 
     def __init__(self, *, index: Index, chunker: Chunker | None = None, embedder: Any = None) -> None:
         self.index = index
         self.embedder: Embedder = as_embedder(embedder)
+        if chunker is not None and not (hasattr(chunker, "split") and hasattr(chunker, "name")):
+            raise InvalidRequest(f"Expected a chunker, with `split` and `name`, got {chunker!r}", path="chunker")
         self.chunker: Chunker = chunker or _default_chunker(self.embedder)
 
     def __repr__(self) -> str:
@@ -301,12 +303,18 @@ def _prepare(index: Index, embedder: Embedder) -> None:
     if theirs is None and index.dimension == embedder.dimension:
         index.set_property(EMBEDDER_PROPERTY, ours, expected=None)
         theirs = index.property(EMBEDDER_PROPERTY)
-    if theirs != ours:
-        filled = f"the embedder {theirs['name']!r}" if theirs else "another embedder"
-        dimension = theirs["dimension"] if theirs else index.dimension
+    place = f"index {index.name!r} of bucket {bucket.name!r}"
+    got = f"got {embedder.name!r} of dimension {embedder.dimension}"
+    if theirs is None:
         raise EmbedderMismatch(
-            f"Expected {filled} of dimension {dimension}, which fills index {index.name!r} of bucket {bucket.name!r}, "
-            f"got {embedder.name!r} of dimension {embedder.dimension}: use that embedder, or another index",
+            f"Expected an embedder of dimension {index.dimension}, which that of {place} is, {got}: use an embedder of "
+            "that dimension, or another index",
+            path="embedder",
+        )
+    if theirs != ours:
+        raise EmbedderMismatch(
+            f"Expected the embedder {theirs['name']!r} of dimension {theirs['dimension']}, which fills {place}, {got}: "
+            "use that embedder, or another index",
             path="embedder",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +15,7 @@ from local_store import ROWS, Child, filled, make_index, names_in
 from ragvec.engine.local import sqlite
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.index import LocalIndex
-from ragvec.errors import BucketExists, IndexExists
+from ragvec.errors import BucketExists, IndexExists, NotAStore
 from ragvec.store import Store
 
 OPEN_FILES = Path("/proc/self/fd")
@@ -126,3 +127,23 @@ def test_many_threads_leave_few_connections_behind(tmp_path: Path) -> None:
     # At most 16 connections stay, each with its database and log; SQLite keeps one file of the others while locks last.
     assert len(names_in(OPEN_FILES)) - before <= 60 + 2 * 16
     store.close()
+
+
+def test_a_database_of_another_program_is_not_taken_over(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    sql = sqlite3.connect(folder / "catalog.sqlite")
+    sql.execute("CREATE TABLE books (title)")
+    sql.close()
+    before = (folder / "catalog.sqlite").read_bytes()
+    with pytest.raises(NotAStore, match="is not a ragvec catalog"):
+        Store(folder)
+    assert (folder / "catalog.sqlite").read_bytes() == before
+
+
+def test_a_new_index_can_be_read_read_only(tmp_path: Path) -> None:
+    with Store(tmp_path / "store") as store:
+        store.create_bucket("bucket").create_index("empty", dimension=2)
+    with Store(tmp_path / "store", read_only=True) as store:
+        index = store.bucket("bucket").index("empty")
+        assert (index.count(), index.query([1, 0]).keys, list(index.iter())) == (0, [], [])

@@ -20,6 +20,7 @@ from ragvec.errors import (
     NotAStore,
     PolicyNotFound,
     QuotaExceeded,
+    StoreError,
     StoreTooNew,
 )
 
@@ -48,12 +49,22 @@ class LocalCatalog:
     """`ragvec.engine.protocol.Catalog` on catalog.sqlite. `on_drop` is told the uid of an index after it was
     removed."""
 
-    def __init__(self, folder: StoreFolder, *, read_only: bool, on_drop: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: StoreFolder,
+        *,
+        read_only: bool,
+        on_create: Callable[[IndexSpec], None],
+        on_drop: Callable[[str], None],
+    ) -> None:
         exists = folder.prepare(read_only=read_only)
         self._database = Database(folder.catalog, read_only=read_only)
         self._folder = folder
+        self._on_create = on_create
         self._on_drop = on_drop
-        if not exists:
+        if exists:
+            self._refuse_foreign()
+        else:
             self._create()
         self._check_format()
 
@@ -66,7 +77,7 @@ class LocalCatalog:
     def create_bucket(self, bucket: BucketInfo, *, tags: dict[str, str], max_buckets: int | None) -> None:
         with self._database.write() as sql:
             if sql.execute("SELECT 1 FROM buckets WHERE name = ?", (bucket.name,)).fetchone():
-                raise BucketExists("A vector bucket with the specified name already exists")
+                raise BucketExists("A vector bucket with the specified name already exists", subject=repr(bucket.name))
             (count,) = sql.execute("SELECT count(*) FROM buckets").fetchone()
             if max_buckets is not None and count >= max_buckets:
                 raise QuotaExceeded(f"The account has {count} vector buckets; the limit is {max_buckets}")
@@ -81,7 +92,7 @@ class LocalCatalog:
                 "SELECT name, created, encryption, index_mode FROM buckets WHERE name = ?", (name,)
             ).fetchone()
         if row is None:
-            raise _no_bucket()
+            raise _no_bucket(name)
         return _bucket(row)
 
     def buckets(self, *, prefix: str, after: str | None, limit: int) -> Page:
@@ -98,7 +109,7 @@ class LocalCatalog:
         with self._database.write() as sql:
             _require_bucket(sql, name)
             if sql.execute("SELECT 1 FROM indexes WHERE bucket = ? LIMIT 1", (name,)).fetchone():
-                raise BucketNotEmpty("The specified vector bucket is not empty")
+                raise BucketNotEmpty("The specified vector bucket is not empty", subject=repr(name))
             sql.execute("DELETE FROM buckets WHERE name = ?", (name,))
 
     def set_bucket_index_mode(self, name: str, mode: str) -> None:
@@ -112,7 +123,8 @@ class LocalCatalog:
         with self._database.write() as sql:
             _require_bucket(sql, spec.bucket)
             if sql.execute("SELECT 1 FROM indexes WHERE bucket = ? AND name = ?", (spec.bucket, spec.name)).fetchone():
-                raise IndexExists("An index with the specified name already exists")
+                subject = f"{spec.name!r} in bucket {spec.bucket!r}"
+                raise IndexExists("An index with the specified name already exists", subject=subject)
             (count,) = sql.execute("SELECT count(*) FROM indexes WHERE bucket = ?", (spec.bucket,)).fetchone()
             if max_indexes is not None and count >= max_indexes:
                 raise QuotaExceeded(
@@ -122,20 +134,25 @@ class LocalCatalog:
                 "INSERT INTO indexes VALUES (?, ?, ?, ?, ?)",
                 (spec.uid, spec.bucket, spec.name, _encode(spec), _encode(tags)),
             )
+        try:
+            self._on_create(spec)
+        except (StoreError, OSError):
+            self.delete_index(spec.bucket, spec.name)
+            raise
 
     def index(self, bucket: str, name: str) -> IndexSpec:
         with self._database.read() as sql:
             row = sql.execute("SELECT spec FROM indexes WHERE bucket = ? AND name = ?", (bucket, name)).fetchone()
             if row is None:
                 _require_bucket(sql, bucket)
-                raise _no_index()
+                raise _no_index(f"{name!r} in bucket {bucket!r}")
         return _decode_spec(row[0])
 
     def index_by_uid(self, uid: str) -> IndexSpec:
         with self._database.read() as sql:
             row = sql.execute("SELECT spec FROM indexes WHERE uid = ?", (uid,)).fetchone()
         if row is None:
-            raise _no_index()
+            raise _no_index(uid)
         return _decode_spec(row[0])
 
     def uids(self) -> set[str]:
@@ -159,7 +176,7 @@ class LocalCatalog:
             _require_bucket(sql, bucket)
             row = sql.execute("SELECT uid FROM indexes WHERE bucket = ? AND name = ?", (bucket, name)).fetchone()
             if row is None:
-                raise _no_index()
+                raise _no_index(f"{name!r} in bucket {bucket!r}")
             sql.execute("DELETE FROM indexes WHERE uid = ?", row)
             sql.execute("DELETE FROM properties WHERE uid = ?", row)
         self._on_drop(row[0])
@@ -168,7 +185,7 @@ class LocalCatalog:
         with self._database.write() as sql:
             row = sql.execute("SELECT spec FROM indexes WHERE uid = ?", (uid,)).fetchone()
             if row is None:
-                raise _no_index()
+                raise _no_index(uid)
             changed = msgspec.structs.replace(_decode_spec(row[0]), index_mode=mode)
             sql.execute("UPDATE indexes SET spec = ? WHERE uid = ?", (_encode(changed), uid))
 
@@ -178,9 +195,9 @@ class LocalCatalog:
         with self._database.read() as sql:
             row = sql.execute("SELECT policy FROM buckets WHERE name = ?", (bucket,)).fetchone()
         if row is None:
-            raise _no_bucket()
+            raise _no_bucket(bucket)
         if row[0] is None:
-            raise PolicyNotFound("The specified vector bucket policy could not be found")
+            raise PolicyNotFound("The specified vector bucket policy could not be found", subject=f"that of {bucket!r}")
         return str(row[0])
 
     def put_policy(self, bucket: str, policy: str) -> None:
@@ -234,18 +251,27 @@ class LocalCatalog:
             sql.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             sql.execute(f"PRAGMA user_version = {FORMAT}")
 
+    def _refuse_foreign(self) -> None:
+        """Look at a file that is there without writing to it: opening it for writing would change its journal mode."""
+        looking = Database(self._folder.catalog, read_only=True)
+        with looking.read() as sql:
+            (application,) = sql.execute("PRAGMA application_id").fetchone()
+            used = sql.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+        looking.close()
+        if used and application != APPLICATION_ID:
+            where = str(self._folder.path)
+            raise NotAStore(f"`{self._folder.catalog}` is not a ragvec catalog", store=where)
+
     def _check_format(self) -> None:
         with self._database.read() as sql:
-            (application,) = sql.execute("PRAGMA application_id").fetchone()
             (version,) = sql.execute("PRAGMA user_version").fetchone()
         where = str(self._folder.path)
-        if not application and not version and not self._database.read_only:
-            # An empty file: a process died between making it and filling it.
+        if not version:
+            if self._database.read_only:
+                raise NotAStore(f"`{self._folder.catalog}` is empty", store=where)
+            # A process died between making the file and filling it.
             self._create()
-            return
-        if application != APPLICATION_ID:
-            raise NotAStore(f"`{self._folder.catalog}` is not a ragvec catalog", store=where)
-        if version > FORMAT:
+        elif version > FORMAT:
             raise StoreTooNew(
                 f"The store at `{where}` has format {version}, this ragvec knows formats up to {FORMAT}; "
                 "upgrade ragvec",
@@ -265,7 +291,7 @@ def _tags(sql: sqlite3.Connection, bucket: str, index: str | None) -> dict[str, 
     else:
         row = sql.execute("SELECT tags FROM indexes WHERE bucket = ? AND name = ?", (bucket, index)).fetchone()
     if row is None:
-        raise _no_index()
+        raise _no_index(f"{index!r} in bucket {bucket!r}")
     return msgspec.json.decode(row[0], type=dict[str, str])
 
 
@@ -276,17 +302,17 @@ def _property(sql: sqlite3.Connection, uid: str, name: str) -> Any:
 
 def _require_bucket(sql: sqlite3.Connection, name: str) -> None:
     if not sql.execute("SELECT 1 FROM buckets WHERE name = ?", (name,)).fetchone():
-        raise _no_bucket()
+        raise _no_bucket(name)
 
 
 def _require_index(sql: sqlite3.Connection, uid: str) -> None:
     if not sql.execute("SELECT 1 FROM indexes WHERE uid = ?", (uid,)).fetchone():
-        raise _no_index()
+        raise _no_index(uid)
 
 
-def _no_bucket() -> BucketNotFound:
-    return BucketNotFound("The specified vector bucket could not be found")
+def _no_bucket(name: str) -> BucketNotFound:
+    return BucketNotFound("The specified vector bucket could not be found", subject=repr(name))
 
 
-def _no_index() -> IndexNotFound:
-    return IndexNotFound("The specified index could not be found")
+def _no_index(subject: str) -> IndexNotFound:
+    return IndexNotFound("The specified index could not be found", subject=subject)

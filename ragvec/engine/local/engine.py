@@ -58,7 +58,7 @@ class LocalEngine:
         self._pid = os.getpid()
         self._maintenance = Maintenance() if background and not read_only else None
         self._backend = available_backend()
-        self.catalog = LocalCatalog(self._folder, read_only=read_only, on_drop=self._drop)
+        self.catalog = LocalCatalog(self._folder, read_only=read_only, on_create=self._make_files, on_drop=self._drop)
         if not read_only:
             self._sweep()
 
@@ -138,6 +138,10 @@ class LocalEngine:
         except IndexNotFound:
             return False
         return True
+
+    def _make_files(self, spec: IndexSpec) -> None:
+        """Make the files of a new index, so that it can be read before anything was written to it."""
+        self.index(spec).snapshot()
 
     def _drop(self, uid: str) -> None:
         with forks.operation():

@@ -269,7 +269,11 @@ class LocalIndex:
 
     def _require(self) -> None:
         if not self._still_exists(self.spec.uid):
-            raise IndexNotFound("The specified index could not be found")
+            raise self._missing()
+
+    def _missing(self) -> IndexNotFound:
+        subject = f"{self.spec.name!r} in bucket {self.spec.bucket!r}"
+        return IndexNotFound("The specified index could not be found", subject=subject)
 
     def _open(self, number: int) -> Generation:
         return Generation(
@@ -295,7 +299,7 @@ class LocalIndex:
             yield
         except (StoreError, OSError) as error:
             if not self._still_exists(self.spec.uid):
-                raise IndexNotFound("The specified index could not be found") from error
+                raise self._missing() from error
             raise
 
 

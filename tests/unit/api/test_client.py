@@ -363,7 +363,7 @@ def test_methods_tell_their_parameters(client: Client) -> None:
 def test_an_error_tells_what_boto3_tells(client: Client, refusal: Refusal) -> None:
     error = refusal(client.get_vector_bucket, vectorBucketName="absent")
 
-    text = "The specified vector bucket could not be found"
+    text = "The specified vector bucket could not be found: 'absent'"
     assert str(error) == f"An error occurred (NotFoundException) when calling the GetVectorBucket operation: {text}"
     assert error.operation_name == "GetVectorBucket"
     assert error.response["Error"] == {"Code": "NotFoundException", "Message": text}

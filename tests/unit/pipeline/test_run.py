@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ragvec.errors import DocumentError, EmbedderMismatch
+from ragvec.errors import DocumentError, EmbedderMismatch, InvalidRequest
 from ragvec.pipeline.chunk import StructureChunker
 from ragvec.pipeline.documents import Document
 from ragvec.pipeline.embedders import CallableEmbedder, HashingEmbedder
@@ -221,7 +221,7 @@ def test_another_embedder_is_refused(pipeline: Pipeline, index: Index) -> None:
 
 def test_an_index_of_another_dimension_is_refused(index: Index) -> None:
     index.bucket.store.create_bucket("docs").create_index("pages", dimension=7)
-    with pytest.raises(EmbedderMismatch, match="Expected another embedder of dimension 7, which fills index 'pages'"):
+    with pytest.raises(EmbedderMismatch, match="Expected an embedder of dimension 7, which that of index .pages"):
         run(Pipeline(index=index, embedder="hashing:32"), [])
     assert index.property("embedder") is None
 
@@ -304,3 +304,8 @@ def test_ids_may_be_anything(pipeline: Pipeline, index: Index, document_id: str)
     assert {passage.document_id for passage in passages(index)} == {document_id, "a"}
     assert index.count() == report.chunks
     assert run(pipeline, source).unchanged == 2
+
+
+def test_what_is_no_chunker_is_refused(index: Index) -> None:
+    with pytest.raises(InvalidRequest, match="Expected a chunker, with `split` and `name`, got 5"):
+        Pipeline(index=index, embedder="hashing:32", chunker=5)  # type: ignore[arg-type]
