@@ -10,11 +10,12 @@ import numpy.typing as npt
 from pyroaring import BitMap
 
 from ragvec.ann.exact import Neighbours, nearest, rescore
+from ragvec.distance import exact_distances
 from ragvec.engine.local.segments import Segment
 from ragvec.engine.local.snapshot import Snapshot
 from ragvec.engine.protocol import Ranking
 from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.types import FloatMatrix, FloatVector, RowArray
+from ragvec.types import FloatMatrix, FloatVector, Metric, RowArray
 
 __all__ = ["EXACT_MATCHES", "Plan", "plan", "search"]
 
@@ -23,10 +24,21 @@ EXACT_MATCHES = 20_000
 search."""
 
 _FILTERED_FETCH = 2.0
-"""Under a filter, segments are asked for this many times the neighbours of which k match on average."""
+"""Under a filter, segments are asked for this many times the neighbours of which k match on average (for a small k for
+somewhat more, since chance then plays a larger part)."""
 
 _DENSE = 4
 """A scan of everything with a mask beats gathering the matches from one match in this many rows on."""
+
+
+_WIDER = 4
+"""The factor by which a segment is asked for more."""
+
+_WIDEST = 0.25
+"""Asking for more than this share of all rows costs more than exact search."""
+
+_LAST = 9
+"""How many of the last proposals tell how far a segment has looked."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -46,8 +58,9 @@ def plan(*, rows: int, matches: int, k: int, segment_rows: int) -> Plan:
     if segment_rows and matches > EXACT_MATCHES:
         # Of the neighbours that a segment proposes only the matching share counts; the wider net also finds matches
         # that lie off the leaves where most neighbours are.
-        fetch = k if matches == rows else int(np.ceil(_FILTERED_FETCH * k * rows / matches))
-        if fetch < segment_rows // 4:
+        wanted = max(_FILTERED_FETCH * k, k + 4 * k**0.5 + 8)
+        fetch = k if matches == rows else int(np.ceil(wanted * rows / matches))
+        if fetch < _WIDEST * segment_rows:
             return Plan("segments", matches, fetch)
     if matches * _DENSE >= rows:
         return Plan("scan", matches)
@@ -64,17 +77,10 @@ def search(snapshot: Snapshot, queries: FloatMatrix, *, k: int, where: Filter) -
     k = min(k, matches)
     if k == 0:
         found = [Neighbours(np.empty(0, np.uint32), np.empty(0, np.float32)) for _ in queries]
-    elif chosen.kind == "scan":
-        found = _scan(snapshot, queries, k=k, keep=_mask(snapshot, matching))
-    elif chosen.kind == "gather":
-        rows = snapshot.generation.vectors.rows(snapshot.rows)
-        candidates = _array(matching if matching is not None else snapshot.matching(EVERYTHING))
-        found = [
-            rescore(rows, query, candidates=candidates, k=k, metric=snapshot.generation.spec.metric)
-            for query in queries
-        ]
+    elif chosen.kind == "segments":
+        found = _segments(snapshot, queries, k=k, matching=matching, segments=segments, fetch=chosen.fetch)
     else:
-        found = _segments(snapshot, queries, k=k, keep=_mask(snapshot, matching), segments=segments, fetch=chosen.fetch)
+        found = _exact(snapshot, queries, k=k, matching=matching)
     exact = k == 0 or chosen.kind != "segments"
     return [_rank(snapshot, neighbours, k=k, exact=exact) for neighbours in found]
 
@@ -97,47 +103,96 @@ def _scan(
     return [Neighbours(rows + np.uint32(first), distances) for rows, distances in found]
 
 
+def _exact(snapshot: Snapshot, queries: FloatMatrix, *, k: int, matching: BitMap | None) -> list[Neighbours]:
+    matches = snapshot.live if matching is None else len(matching)
+    if matches * _DENSE >= snapshot.rows:
+        return _scan(snapshot, queries, k=k, keep=_mask(snapshot, matching))
+    rows = snapshot.generation.vectors.rows(snapshot.rows)
+    candidates = _array(matching if matching is not None else snapshot.matching(EVERYTHING))
+    metric = snapshot.generation.spec.metric
+    return [rescore(rows, query, candidates=candidates, k=k, metric=metric) for query in queries]
+
+
 def _segments(
     snapshot: Snapshot,
     queries: FloatMatrix,
     *,
     k: int,
-    keep: npt.NDArray[np.bool_] | None,
+    matching: BitMap | None,
     segments: tuple[Segment, ...],
     fetch: int,
 ) -> list[Neighbours]:
-    rows = snapshot.generation.vectors.rows(snapshot.rows)
-    metric = snapshot.generation.spec.metric
+    keep = _mask(snapshot, matching)
     covered = segments[-1].last
     tail = _scan(snapshot, queries, k=k, keep=keep, first=covered) if covered < snapshot.rows else None
     proposals = [segment.ann.candidates(queries, k=fetch) for segment in segments]
     found = []
     for position, query in enumerate(queries):
-        proposed = [
-            _kept(segment, candidates[position], keep) for segment, candidates in zip(segments, proposals, strict=True)
-        ]
-        if tail is not None:
-            proposed.append(tail[position].rows)
-        candidates = np.concatenate(proposed)
-        wider = fetch
-        while len(candidates) < k and wider < covered:
-            wider *= 4
-            candidates = _propose(query, segments, keep=keep, fetch=wider)
-            if tail is not None:
-                candidates = np.concatenate([candidates, tail[position].rows])
-        if len(candidates) < k:
-            # Only a segment that cannot propose all its rows gets here; what is left is still exact.
-            found.extend(_scan(snapshot, query[np.newaxis], k=k, keep=keep))
-        else:
-            found.append(rescore(rows, query, candidates=candidates, k=k, metric=metric))
+        newest = None if tail is None else tail[position].rows
+        best = _nearest_proposed(
+            snapshot,
+            query,
+            k=k,
+            keep=keep,
+            segments=segments,
+            proposed=[candidates[position] for candidates in proposals],
+            newest=newest,
+            fetch=fetch,
+        )
+        found.append(best or _exact(snapshot, query[np.newaxis], k=k, matching=matching)[0])
     return found
 
 
-def _propose(
-    query: FloatVector, segments: tuple[Segment, ...], *, keep: npt.NDArray[np.bool_] | None, fetch: int
-) -> RowArray:
-    batch = query[np.newaxis]
-    return np.concatenate([_kept(segment, segment.ann.candidates(batch, k=fetch)[0], keep) for segment in segments])
+def _nearest_proposed(
+    snapshot: Snapshot,
+    query: FloatVector,
+    *,
+    k: int,
+    keep: npt.NDArray[np.bool_] | None,
+    segments: tuple[Segment, ...],
+    proposed: list[RowArray],
+    newest: RowArray | None,
+    fetch: int,
+) -> Neighbours | None:
+    """The k nearest of what the segments propose and the `newest` rows; None when exact search is the better way.
+
+    A segment proposes its nearest rows, kept or not, so it has said all that matters once its proposals reach as far
+    as the k-th neighbour. A segment whose proposals do not is asked once for more, if there are kept rows around the
+    query at all. Where the matches of a filter lie far from it, the leaves that a segment looks into are the wrong ones
+    however much is asked of them.
+    """
+    rows = snapshot.generation.vectors.rows(snapshot.rows)
+    metric = snapshot.generation.spec.metric
+    proposed = list(proposed)
+    widened = False
+    while True:
+        kept = [_kept(segment, positions, keep) for segment, positions in zip(segments, proposed, strict=True)]
+        candidates = np.concatenate(kept if newest is None else [*kept, newest])
+        best = rescore(rows, query, candidates=candidates, k=k, metric=metric) if len(candidates) >= k else None
+        if keep is None and best is not None:
+            return best
+        reach = np.inf if best is None else float(best.distances[k - 1])
+        short = [
+            at
+            for at, segment in enumerate(segments)
+            if len(proposed[at]) < segment.last - segment.first
+            and not _reaches(rows, query, segment, proposed[at], distance=reach, metric=metric)
+        ]
+        if not short:
+            return best
+        if widened or sum(map(len, kept)) * _WIDER < _FILTERED_FETCH * k or fetch * _WIDER > _WIDEST * snapshot.rows:
+            return None
+        widened = True
+        for at in short:
+            proposed[at] = segments[at].ann.candidates(query[np.newaxis], k=fetch * _WIDER)[0]
+
+
+def _reaches(
+    rows: FloatMatrix, query: FloatVector, segment: Segment, positions: RowArray, *, distance: float, metric: Metric
+) -> bool:
+    """Whether the proposals go as far as `distance`, judged by the last few, whose order is only an estimate."""
+    last = positions[-_LAST:] + np.uint32(segment.first)
+    return len(last) > 0 and float(np.median(exact_distances(rows[last], query, metric=metric))) >= distance
 
 
 def _kept(segment: Segment, positions: RowArray, keep: npt.NDArray[np.bool_] | None) -> RowArray:
