@@ -15,7 +15,7 @@ from ragvec.engine.local.segments import Segment
 from ragvec.engine.local.snapshot import Snapshot
 from ragvec.engine.protocol import Ranking
 from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.types import FloatMatrix, FloatVector, Metric, RowArray
+from ragvec.types import FloatMatrix, FloatVector, RowArray
 
 __all__ = ["EXACT_MATCHES", "Plan", "plan", "search"]
 
@@ -169,14 +169,11 @@ def _nearest_proposed(
         kept = [_kept(segment, positions, keep) for segment, positions in zip(segments, proposed, strict=True)]
         candidates = np.concatenate(kept if newest is None else [*kept, newest])
         best = rescore(rows, query, candidates=candidates, k=k, metric=metric) if len(candidates) >= k else None
-        if keep is None and best is not None:
-            return best
-        reach = np.inf if best is None else float(best.distances[k - 1])
         short = [
             at
             for at, segment in enumerate(segments)
             if len(proposed[at]) < segment.last - segment.first
-            and not _reaches(rows, query, segment, proposed[at], distance=reach, metric=metric)
+            and not (best and _reaches(rows, query, segment, proposed[at], best=best, k=k, filtered=keep is not None))
         ]
         if not short:
             return best
@@ -188,11 +185,25 @@ def _nearest_proposed(
 
 
 def _reaches(
-    rows: FloatMatrix, query: FloatVector, segment: Segment, positions: RowArray, *, distance: float, metric: Metric
+    rows: FloatMatrix,
+    query: FloatVector,
+    segment: Segment,
+    positions: RowArray,
+    *,
+    best: Neighbours,
+    k: int,
+    filtered: bool,
 ) -> bool:
-    """Whether the proposals go as far as `distance`, judged by the last few, whose order is only an estimate."""
+    """Whether the proposals go as far as the k-th of `best`, judged by the last few, whose order is only an estimate.
+
+    Where several of these tie with it, the key decides, and ties that were not proposed may have a lesser one.
+    """
+    distance = best.distances[k - 1]
     last = positions[-_LAST:] + np.uint32(segment.first)
-    return len(last) > 0 and float(np.median(exact_distances(rows[last], query, metric=metric))) >= distance
+    distances = exact_distances(rows[last], query, metric=segment.ann.report.metric)
+    if not len(distances) or (distances.max() <= distance and np.count_nonzero(distances == distance) > 1):
+        return False
+    return not filtered or bool(np.median(distances) >= distance)
 
 
 def _kept(segment: Segment, positions: RowArray, keep: npt.NDArray[np.bool_] | None) -> RowArray:
