@@ -85,6 +85,9 @@ class RagvecError(Exception):
     the services word it.
     """
 
+    plain: str
+    subject: str = ""
+
     def __init__(self, message: str, *, subject: str = "") -> None:
         super().__init__(f"{message}: {subject}" if subject else message)
         self.plain, self.subject = message, subject

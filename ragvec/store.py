@@ -12,6 +12,7 @@ or made anew by another process is seen at once.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -71,6 +72,20 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r})" if self.path is not None else f"Store(engine={self.engine!r})"
+
+    def _repr_html_(self) -> str:
+        specs = [index.spec for bucket in self.buckets() for index in bucket.indexes()]
+        if not specs:
+            return f"<div>{html.escape(repr(self))}: no indexes</div>"
+        left = 'style="text-align:left"'
+        head = "".join(f"<th {left}>{name}</th>" for name in ("bucket", "index", "dimension", "metric"))
+        rows = "".join(
+            "<tr>"
+            + "".join(f"<td {left}>{value}</td>" for value in (spec.bucket, spec.name, spec.dimension, spec.metric))
+            + "</tr>"
+            for spec in specs
+        )
+        return f"<div>{html.escape(repr(self))}</div><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
     def bucket(self, name: str) -> Bucket:
         """A handle to the bucket of this name, whether it exists or not."""

@@ -112,6 +112,23 @@ class IndexStats(msgspec.Struct, frozen=True):
     disk_bytes: int
     recall_target: float
 
+    def _repr_html_(self) -> str:
+        figures = {
+            "vectors": f"{self.vectors:,} of {self.dimension} dimensions, {self.metric}",
+            "search": f"{self.backend} over {self.rows - self.exact_rows:,} rows, exact over {self.exact_rows:,}",
+            "recall target": f"{self.recall_target:.2f} at 10",
+            "deleted rows": f"{self.tombstones:,} not yet reclaimed",
+            "on disk": f"{self.disk_bytes / 2**20:,.1f} MiB",
+        }
+        for segment in self.segments:
+            figures[f"rows {segment.first:,} to {segment.last - 1:,}"] = (
+                f"{segment.backend}, recall {segment.recall_at_10:.3f} at 10, {segment.bytes / 2**20:,.1f} MiB, "
+                f"built in {segment.build_seconds:.1f} s"
+            )
+        left = 'style="text-align:left"'
+        rows = "".join(f"<tr><th {left}>{name}</th><td {left}>{value}</td></tr>" for name, value in figures.items())
+        return f"<table>{rows}</table>"
+
 
 class IndexEngine(Protocol):
     """One index. Every call sees all changes acknowledged before it began, in this or any other process.

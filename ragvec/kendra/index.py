@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ragvec.errors import InvalidRequest
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.kendra.access import principals, visible_to
 from ragvec.kendra.attributes import Schema
@@ -21,16 +22,14 @@ from ragvec.kendra.problems import unexpected
 from ragvec.kendra.query import Outcome, find_documents
 from ragvec.kendra.relevance import Scale, scale_for
 from ragvec.kendra.request import FacetRequest, Request, SortKey, conjunction, in_language, paging
-from ragvec.kendra.results import PassageItem, SearchResults, passage_items, search_results
+from ragvec.kendra.results import Passages, SearchResults, passage_items, search_results
 from ragvec.kendra.retrieve import find_passages
 from ragvec.kendra.settings import Settings
 from ragvec.kendra.where import attribute_condition
 from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, EMBEDDER_PROPERTY
 from ragvec.protocols import Embedder
+from ragvec.store import Index
 from ragvec.types import FloatVector
-
-if TYPE_CHECKING:
-    from ragvec.store import Index
 
 __all__ = ["QueryIndex"]
 
@@ -43,6 +42,8 @@ class QueryIndex:
     """
 
     def __init__(self, index: Index, *, embedder: Any = None, settings: Settings | None = None) -> None:
+        if not isinstance(index, Index):
+            raise InvalidRequest(f"Expected an index, as `store.bucket(…).index(…)` gives, got {index!r}", path="index")
         self.index = index
         self.settings = settings or Settings(limits=NATIVE)
         self._given = embedder
@@ -90,6 +91,8 @@ class QueryIndex:
         Raises:
             InvalidRequest: an unknown attribute, a wrong type, a page below 1; see also `embedder`.
         """
+        if text is not None and not isinstance(text, str):
+            raise InvalidRequest(f"Expected text, got {text!r} - at `text`", path="text")
         schema = self.schema
         number, size = paging(page, page_size, limits=self.settings.limits)
         request = Request(
@@ -112,7 +115,7 @@ class QueryIndex:
         page_size: int = 10,
         user: str | None = None,
         groups: Sequence[str] | None = None,
-    ) -> tuple[PassageItem, ...]:
+    ) -> Passages:
         """The passages found for `text`, best first; several may come from one document, none repeats most of another.
 
         Parameters and errors are those of `search`.
@@ -154,6 +157,8 @@ class QueryIndex:
                 complete=self.index.property(ATTRIBUTES_PROPERTY) is not None,
             )
         condition = in_language(condition, settings=self.settings)
+        if isinstance(groups, str):
+            raise InvalidRequest(f"Expected a list of groups, got the text {groups!r} - at `groups`", path="groups")
         if user is None and groups is None:
             return condition
         return conjunction(condition, visible_to(principals(user, groups or ())))

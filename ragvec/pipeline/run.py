@@ -54,6 +54,8 @@ class Pipeline:
     """
 
     def __init__(self, *, index: Index, chunker: Chunker | None = None, embedder: Any = None) -> None:
+        if not isinstance(index, Index):
+            raise InvalidRequest(f"Expected an index, as `store.bucket(…).index(…)` gives, got {index!r}", path="index")
         self.index = index
         self.embedder: Embedder = as_embedder(embedder)
         if chunker is not None and not (hasattr(chunker, "split") and hasattr(chunker, "name")):

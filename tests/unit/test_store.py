@@ -162,3 +162,14 @@ def test_what_is_not_there_is_named(index: ragvec.Index) -> None:
             call()
     assert not absent.exists()
     assert not bucket.index("none").exists()
+
+
+def test_stores_and_figures_are_tables_in_notebooks(tmp_path: Path) -> None:
+    with ragvec.Store(tmp_path / "<b>") as store:
+        assert "no indexes" in store._repr_html_()
+        index = store.create_bucket("lab").create_index("points", dimension=2)
+        index.put(["a"], [[1, 0]])
+        shown = store._repr_html_() + index.stats()._repr_html_()
+    for part in ("<td", "lab", "points", "cosine", "&lt;b&gt;", "exact over 1"):
+        assert part in shown
+    assert "<b>" not in shown

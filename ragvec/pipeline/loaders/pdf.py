@@ -131,15 +131,26 @@ def _page_lines(page: Any) -> list[_Line]:
     return lines
 
 
-def _without_running_heads(pages: list[tuple[list[_Line], float]]) -> list[list[_Line]]:
-    def mark(line: _Line, page_height: float) -> tuple[int, str] | None:
-        edge = page_height * 0.08
-        inside = edge < line.height < page_height - edge
-        return None if inside else (round(line.height), re.sub(r"\d+", "0", line.text))
+_MANY_PAGES = 3
+"""From here on a line that differs from page to page only in its numbers is a running head; on fewer pages it may as
+well be text, which must not be lost, so that there the numbers must be those of the pages."""
 
-    counts = Counter(found for lines, height in pages for found in {mark(line, height) for line in lines} if found)
-    running = {found for found, count in counts.items() if count > 1 and count * 2 > len(pages)}
-    return [[line for line in lines if mark(line, height) not in running] for lines, height in pages]
+
+def _without_running_heads(pages: list[tuple[list[_Line], float]]) -> list[list[_Line]]:
+    many = len(pages) >= _MANY_PAGES
+
+    def mark(line: _Line, page_height: float, number: int) -> tuple[int, str] | None:
+        edge = page_height * 0.08
+        if edge < line.height < page_height - edge:
+            return None
+        return round(line.height), re.sub(r"\d+" if many else rf"\b{number}\b", "0", line.text)
+
+    marked = [
+        [(line, mark(line, height, number)) for line in lines] for number, (lines, height) in enumerate(pages, start=1)
+    ]
+    counts = Counter(found for lines in marked for found in {found for _, found in lines} if found)
+    least = max(_MANY_PAGES if many else 2, len(pages) // 2 + 1)
+    return [[line for line, found in lines if not found or counts[found] < least] for lines in marked]
 
 
 def _inked(text: str) -> int:

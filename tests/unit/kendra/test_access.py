@@ -134,3 +134,14 @@ def test_contexts_that_are_refused(context: dict[str, Any], message: str) -> Non
     with pytest.raises(InvalidRequest) as caught:
         user_context(context, limits=KENDRA)
     assert message in str(caught.value)
+
+
+def test_a_text_in_place_of_a_list_of_groups_is_refused(store: Store) -> None:
+    index = store.create_bucket("docs").create_index("pages", dimension=2)
+    search = QueryIndex(index).search
+    with pytest.raises(InvalidRequest, match="Expected a list of groups, got the text 'managers' - at `groups`"):
+        search("anything", groups="managers")
+    with pytest.raises(InvalidRequest, match="Expected text, got 5 - at `text`"):
+        search(5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match="Expected an index, .* got 'docs/pages'"):
+        QueryIndex("docs/pages")  # type: ignore[arg-type]
