@@ -37,6 +37,15 @@ def decode(raw: bytes, *, declared: str = "") -> tuple[str, str]:
     return text.replace("\r\n", "\n").replace("\r", "\n"), note
 
 
+_LATIN = frozenset("cp437 cp775 cp850 cp852 cp858 cp1250 cp1254 cp1257 cp1258 mac_latin2 mac_roman".split())
+_TELLING = 32
+"""So many accented letters tell one Latin code page from another; fewer are taken for Windows-1252, the most common."""
+
+
+def _accents(raw: bytes) -> int:
+    return sum(byte > 0x7F for byte in raw)
+
+
 def _decode(raw: bytes, declared: str) -> tuple[str, str]:
     for mark, encoding in _MARKS:
         if raw.startswith(mark):
@@ -57,6 +66,6 @@ def _decode(raw: bytes, declared: str) -> tuple[str, str]:
             pass
     if available("charset_normalizer"):
         best = importlib.import_module("charset_normalizer").from_bytes(raw).best()
-        if best is not None:
+        if best is not None and not (best.encoding in _LATIN and _accents(raw) < _TELLING):
             return str(best), _GUESS.format(best.encoding)
     return raw.decode("cp1252", "replace"), _GUESS.format("cp1252")

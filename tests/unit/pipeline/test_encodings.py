@@ -46,6 +46,13 @@ def test_a_guess_is_told() -> None:
     assert note.startswith("decoded as cp1250, a guess")
 
 
+def test_a_few_accents_are_windows_1252() -> None:
+    for sentence in ("The naïve señor ate crème brûlée.", "Größe: 5 € – für Zoë"):
+        text, note = decode(sentence.encode("cp1252"))
+        assert text == sentence
+        assert note.startswith("decoded as cp1252, a guess")
+
+
 def test_without_the_guesser_it_is_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encodings, "available", lambda module: False)
     text, note = decode("café – 5 €".encode("cp1252"), declared="no-such-encoding")
