@@ -37,7 +37,9 @@ def decode(raw: bytes, *, declared: str = "") -> tuple[str, str]:
     return text.replace("\r\n", "\n").replace("\r", "\n"), note
 
 
-_LATIN = frozenset("cp437 cp775 cp850 cp852 cp858 cp1250 cp1254 cp1257 cp1258 mac_latin2 mac_roman".split())
+_LATIN = frozenset(
+    {"cp437", "cp775", "cp850", "cp852", "cp858", "cp1250", "cp1254", "cp1257", "cp1258", "mac_latin2", "mac_roman"}
+)
 _TELLING = 32
 """So many accented letters tell one Latin code page from another; fewer are taken for Windows-1252, the most common."""
 
