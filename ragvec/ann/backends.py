@@ -63,9 +63,9 @@ class AnnSegment(Protocol):
     def candidates(self, queries: FloatMatrix, *, k: int, effort: float = 1.0) -> list[RowArray]:
         """For each query (m, dimension) the positions within the segment of the rows likely to hold its `k` nearest.
 
-        About `k` × over-fetch positions, never fewer than min(k, rows): distinct uint32 in no promised order, not to
-        be modified. `effort` above 1 searches more leaves in proportion; from the point where all leaves are searched
-        only quantisation costs recall.
+        About `k` × over-fetch positions, never fewer than min(k, rows): distinct uint32, nearest first by the segment's
+        own estimate unless they are all its rows, not to be modified. `effort` above 1 searches more leaves in
+        proportion; from the point where all leaves are searched only quantisation costs recall.
         """
         ...
 
