@@ -7,9 +7,9 @@ from datetime import date
 from typing import Any
 
 from ragvec.errors import InvalidFilter
-from ragvec.filters.nodes import Filter
+from ragvec.filters.nodes import Compare, Eq, Filter, In, StartsWith
 from ragvec.filters.parse import parse_filter
-from ragvec.kendra.attributes import Schema, epoch_seconds
+from ragvec.kendra.attributes import Field, Schema, epoch_seconds
 from ragvec.kendra.filters import leaves
 from ragvec.pipeline.passages import ACL_ALLOW, ACL_DENY, BEGIN, DOCUMENT_ID, END, PASSAGE, PASSAGES
 
@@ -27,17 +27,44 @@ def attribute_condition(
     every attribute there is, and any other name is refused: most often it is misspelt.
 
     Raises:
-        InvalidFilter: the filter is not well-formed, or names an unknown attribute.
+        InvalidFilter: the filter is not well-formed, names an unknown attribute, or gives one a value of another type.
         InvalidRequest: text under a date attribute is no date.
     """
     if isinstance(where, Mapping):
         where = parse_filter(_with_seconds(where, schema, of_date=False), non_filterable=non_filterable)
     for leaf in leaves(where) if complete else ():
         name = getattr(leaf, "field", "")
-        if name not in schema.fields and name not in _PASSAGE_FIELDS:
+        if name in _PASSAGE_FIELDS:
+            continue
+        if name not in schema.fields:
             message = f"The index has no attribute {name!r} - at `where`; {schema.instead_of(name)}"
             raise InvalidFilter(message, path="where")
+        _check_type(leaf, schema.fields[name])
     return where
+
+
+_NUMBERS = ("LONG_VALUE", "DOUBLE", "DATE_VALUE")
+
+
+def _check_type(leaf: Filter, field: Field) -> None:
+    """Refuse a value that no document can have, since an attribute has one type in all of them."""
+    expected = "a number" if field.type in _NUMBERS else "true or false" if field.type == "BOOLEAN" else "text"
+    if isinstance(leaf, Eq):
+        wrong = [leaf.value]
+    elif isinstance(leaf, In):
+        wrong = list(leaf.values)
+    elif isinstance(leaf, Compare):
+        wrong = [leaf.value]
+    elif isinstance(leaf, StartsWith):
+        wrong = [leaf.prefix]
+    else:
+        return
+    for value in wrong:
+        got = "true or false" if isinstance(value, bool) else "text" if isinstance(value, str) else "a number"
+        if got != expected:
+            raise InvalidFilter(
+                f"Expected {expected} for the attribute {field.name!r}, got {value!r} - at `where`", path="where"
+            )
 
 
 def _with_seconds(value: Any, schema: Schema, *, of_date: bool) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from kendra_corpus import BagOfStems, fill
 
-from ragvec.errors import EmbedderMismatch, InvalidRequest, NonFilterableKey
+from ragvec.errors import EmbedderMismatch, InvalidFilter, InvalidRequest, NonFilterableKey
 from ragvec.kendra import Client, QueryIndex
 from ragvec.kendra.relevance import MINILM, UNCALIBRATED, scale_for
 from ragvec.pipeline.embedders import HashingEmbedder
@@ -141,3 +141,18 @@ def test_buckets_of_similarity() -> None:
     ]  # fmt: skip
     assert MINILM.floor(best=0.9) == 0.45
     assert MINILM.floor(best=0.1) == 0.20
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"_view_count": "12"}, "Expected a number for the attribute '_view_count', got '12'"),
+        ({"_category": 5}, "Expected text for the attribute '_category', got 5"),
+        ({"_category": {"$in": ["a", True]}}, "Expected text for the attribute '_category', got True"),
+        ({"_view_count": {"$startsWith": "1"}}, "Expected a number for the attribute '_view_count', got '1'"),
+        ({"department": {"$gt": 1}}, "Expected text for the attribute 'department', got 1"),
+    ],
+)
+def test_a_value_that_no_document_can_have_is_refused(ferries: Index, where: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidFilter, match=message):
+        QueryIndex(ferries).search(where=where)
