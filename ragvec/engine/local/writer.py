@@ -9,6 +9,7 @@ import numpy as np
 
 from ragvec.engine.local.records import Records, slot_of
 from ragvec.engine.local.vectors import VectorFile
+from ragvec.errors import QuotaExceeded
 from ragvec.types import FloatMatrix
 
 __all__ = ["MAX_ROWS", "Superseded", "delete_keys", "delete_matching", "put", "record_checksum"]
@@ -33,6 +34,9 @@ def put(
 
     The order is what makes it safe: the rows are fsynced past the committed end of the vector file first, then one
     SQLite commit makes them count. A crash between leaves bytes that the next batch overwrites.
+
+    Raises:
+        QuotaExceeded: row numbers have run out. Superseded: another generation is current.
     """
     little = np.ascontiguousarray(rows, dtype="<f4")
     prepared = list(_prepared(little, keys, metadata))
@@ -41,7 +45,10 @@ def put(
         if state.successor is not None:
             raise Superseded
         if state.rows + len(keys) > MAX_ROWS:
-            raise OverflowError(f"An index holds at most {MAX_ROWS} rows between compactions")
+            raise QuotaExceeded(
+                f"An index holds at most {MAX_ROWS:,} rows, replaced and deleted ones included: it has {state.rows:,}, "
+                f"got {len(keys):,} more"
+            )
         vectors.append(state.rows, little)
         sequence = state.sequence + 1
         if state.rows:

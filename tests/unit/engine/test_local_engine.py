@@ -25,6 +25,7 @@ from ragvec.errors import (
     IndexNotFound,
     InvalidToken,
     NotAStore,
+    QuotaExceeded,
     StoreFull,
     StoreReadOnly,
     StoreTooNew,
@@ -403,3 +404,17 @@ def test_damaged_posting_lists_are_rebuilt(tmp_path: Path, caplog: pytest.LogCap
         assert index.count(parse_filter({"n": {"$lt": 100}})) == 100
         assert index.count(parse_filter({"n": {"$gte": count - 7}})) == 7
     assert "Posting lists are rebuilt" in caplog.text
+
+
+def test_an_index_out_of_row_numbers_says_so_and_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragvec.engine.local.writer.MAX_ROWS", 3)
+    engine, index = fill(tmp_path / "store")
+    index.put(["a", "b"], rows(1, 2), [None, None])
+    with pytest.raises(QuotaExceeded, match="at most 3 rows, .* it has 2, got 2 more"):
+        index.put(["a", "c"], rows(3, 4), [None, None])
+    assert [record.data[0] for record in index.get(["a", "b", "c"], data=True, metadata=False)] == [1, 2]
+    index.put(["c"], rows(3), [None])
+    assert index.count() == 3
+    engine.close()
