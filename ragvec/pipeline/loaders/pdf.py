@@ -231,7 +231,8 @@ def _add_table(rows: list[list[_Piece]], builder: TextBuilder) -> None:
             continue
         cells = [""] * len(lefts)
         for cell in row:
-            column = min(range(len(lefts)), key=lambda at, left=cell.lines[0].left: abs(lefts[at] - left))  # type: ignore[misc]
+            distances = [abs(left - cell.lines[0].left) for left in lefts]
+            column = distances.index(min(distances))
             cells[column] = f"{cells[column]} {cell.text}".strip()
         texts.append(cells)
     builder.add_table(texts, header=header)
