@@ -62,6 +62,8 @@ class LocalCatalog:
         self._folder = folder
         self._on_create = on_create
         self._on_drop = on_drop
+        self._known: tuple[bytes | None, dict[tuple[str, str], IndexSpec]] = (None, {})
+        """The specs read since the catalog last changed, and its mark then."""
         if exists:
             self._refuse_foreign()
         else:
@@ -141,6 +143,18 @@ class LocalCatalog:
             raise
 
     def index(self, bucket: str, name: str) -> IndexSpec:
+        mark = self._database.unchanged_since()
+        known = self._known
+        if mark is None or known[0] != mark:
+            known = self._known = (mark, {})
+        spec = known[1].get((bucket, name))
+        if spec is None:
+            spec = self._index(bucket, name)
+            if mark is not None:
+                known[1][bucket, name] = spec
+        return spec
+
+    def _index(self, bucket: str, name: str) -> IndexSpec:
         with self._database.read() as sql:
             row = sql.execute("SELECT spec FROM indexes WHERE bucket = ? AND name = ?", (bucket, name)).fetchone()
             if row is None:

@@ -14,8 +14,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 __all__ = ["Forkable", "operation", "register"]
@@ -46,18 +44,20 @@ _held: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _hooked = threading.Event()
 
 
-@contextmanager
-def operation() -> Iterator[None]:
+class operation:  # noqa: N801 - used as a function is, and four times as fast as a generator
     """Within the block no other thread forks. May be nested; may wait for a fork in progress when it is not."""
-    if not _depth.value:
-        with _gate.changed:
-            while _gate.forking:
-                _gate.changed.wait()
-            _gate.under_way += 1
-    _depth.value += 1
-    try:
-        yield
-    finally:
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        if not _depth.value:
+            with _gate.changed:
+                while _gate.forking:
+                    _gate.changed.wait()
+                _gate.under_way += 1
+        _depth.value += 1
+
+    def __exit__(self, *_: object) -> None:
         _depth.value -= 1
         if not _depth.value:
             with _gate.changed:

@@ -128,6 +128,10 @@ class Records:
         with self._database.read() as sql:
             return self.state_in(sql)
 
+    def unchanged_since(self) -> bytes | None:
+        """See `Database.unchanged_since`."""
+        return self._database.unchanged_since()
+
     def changes(self, since: int) -> Changes:
         """The committed state and the rows that died after sequence number `since`, seen at one moment."""
         with self._database.read() as sql:

@@ -111,15 +111,21 @@ class Generation:
         self._lock = threading.Lock()
         self._capacity: npt.NDArray[np.bool_] = np.ones(1024, dtype=np.bool_)
         self._snapshot: Snapshot | None = None
+        self._latest: tuple[bytes, Snapshot] | None = None
 
     def snapshot(self) -> Snapshot | None:
         """The index as of now; None when another generation has taken this one's place."""
+        latest = self._latest
+        if latest is not None and latest[0] == self.records.unchanged_since():
+            return latest[1]
         with self._lock:
+            mark = self.records.unchanged_since()
             known = self._snapshot or Snapshot(self, sequence=-1, rows=0, dead=BitMap(), alive=None)
             changes = self.records.changes(known.sequence)
             if changes.state.successor is not None:
                 return None
             if changes.state.sequence == known.sequence:
+                self._latest = None if mark is None else (mark, known)
                 return known
             if changes.state.sequence < known.sequence:
                 raise Corrupted(
@@ -130,6 +136,7 @@ class Generation:
             self._snapshot = self._advance(
                 known, sequence=changes.state.sequence, rows=changes.state.rows, died=changes.died
             )
+            self._latest = None if mark is None else (mark, self._snapshot)
             return self._snapshot
 
     def rows_matching(self, where: Filter, *, rows: int) -> BitMap:
@@ -163,7 +170,7 @@ class Generation:
         self.vectors.close()
         with self._lock:
             # A snapshot holds its generation: without this, only the garbage collector would free the files' maps.
-            self._snapshot = None
+            self._snapshot = self._latest = None
 
     def _advance(self, known: Snapshot, *, sequence: int, rows: int, died: list[int]) -> Snapshot:
         dead = known.dead

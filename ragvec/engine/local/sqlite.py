@@ -20,6 +20,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from ragvec.engine.local import forks
+from ragvec.engine.local.marks import ChangeMark
 from ragvec.errors import Corrupted, StoreBusy, StoreError, StoreFull, StoreReadOnly
 
 __all__ = ["BUSY_SECONDS", "Database", "Durability", "store_error"]
@@ -92,6 +93,7 @@ class Database:
         self._write_lock = threading.Lock()
         self._made = False
         self._closings = 0
+        self._mark = ChangeMark(path.with_suffix(".mark"), read_only=read_only) if durability == "full" else None
         forks.register(self)
         # A store that nobody closed still closes its connections: when it is collected, or when the interpreter ends.
         self._finalizer = weakref.finalize(self, _close_idle, self._idle, self._pid)
@@ -113,8 +115,19 @@ class Database:
             raise StoreReadOnly(f"`{self.path}` was opened read-only", store=str(self.path))
         self._after_fork()
         # Threads of one process queue here rather than in SQLite's busy handler, which sleeps.
-        with forks.operation(), self._write_lock, self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
+        with forks.operation(), self._write_lock:
+            with self._transaction("BEGIN IMMEDIATE") as connection:
+                value = self._begin_mark()
+                yield connection
+            if self._mark is not None:
+                self._mark.committed(value)
+
+    def unchanged_since(self) -> bytes | None:
+        """A value that is the same the next time exactly if nothing was committed in between; None when unknown.
+
+        To be read before the transaction whose results are kept with it.
+        """
+        return None if self._mark is None else self._mark.value()
 
     def close(self) -> None:
         """Close the connections, those in use when their transaction ends; later use opens new ones."""
@@ -122,6 +135,16 @@ class Database:
         with self._lock:
             self._closings += 1
             _close_idle(self._idle, self._pid)
+        if self._mark is not None:
+            self._mark.close()
+
+    def _begin_mark(self) -> int:
+        if self._mark is None:
+            return 0
+        try:
+            return self._mark.begin()
+        except OSError as error:
+            raise store_error(error, self._mark.path) from error
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
