@@ -6,24 +6,27 @@ database). Everything that crosses it is a numpy array, encoded JSON or a small 
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.types import Distances, FloatMatrix, Metric, Record, RowArray
+from ragvec.types import Distances, FloatMatrix, FloatVector, Metric, Record, RowArray
 
 __all__ = [
     "BucketInfo",
     "Catalog",
     "Engine",
+    "Explanation",
     "IndexEngine",
     "IndexSpec",
     "IndexStats",
     "Listing",
     "Page",
     "Ranking",
+    "SearchStep",
     "SegmentStats",
 ]
 
@@ -130,6 +133,51 @@ class IndexStats(msgspec.Struct, frozen=True):
         return f"<table>{rows}</table>"
 
 
+class SearchStep(msgspec.Struct, frozen=True):
+    """One step of a search: what was done to `rows` rows, how many `candidates` it left, and how long it took."""
+
+    name: str
+    rows: int
+    candidates: int
+    microseconds: float
+    detail: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """How one search ran. `matches` of `rows` satisfied the filter; `recall` is what the segments asked are tuned to
+    find of the `k` nearest, 1.0 where `exact`."""
+
+    k: int
+    rows: int
+    matches: int
+    effort: float
+    exact: bool
+    recall: float
+    steps: tuple[SearchStep, ...]
+
+    @property
+    def microseconds(self) -> float:
+        """The time of all steps."""
+        return sum(step.microseconds for step in self.steps)
+
+    def __str__(self) -> str:
+        head = (
+            f"k = {self.k:,} of {self.matches:,} matching rows, {self.rows:,} in all · "
+            f"{'exact' if self.exact else f'recall {self.recall:.3f}'} · effort {self.effort:g} · "
+            f"{self.microseconds:,.0f} µs"
+        )
+        width = max((len(step.name) for step in self.steps), default=0)
+        lines = [
+            f"  {step.name:<{width}}  {step.rows:>11,} rows → {step.candidates:>9,}  {step.microseconds:>9,.1f} µs"
+            f"  {step.detail}".rstrip()
+            for step in self.steps
+        ]
+        return "\n".join([head, *lines])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
 class IndexEngine(Protocol):
     """One index. Every call sees all changes acknowledged before it began, in this or any other process.
 
@@ -186,9 +234,18 @@ class IndexEngine(Protocol):
         """How many records satisfy the filter."""
         ...
 
-    def search(self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING) -> list[Ranking]:
+    def search(
+        self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0
+    ) -> list[Ranking]:
         """One ranking a query (also for one query), each of min(k, matches) rows. `queries` is float32 (m, dimension),
-        checked."""
+        checked. An `effort` above 1 searches about so many times as much as the recall target takes, below 1 less;
+        infinity searches exactly."""
+        ...
+
+    def explain(
+        self, query: FloatVector, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0
+    ) -> Explanation:
+        """Search for `query` float32 (dimension,) and tell how that went, step by step."""
         ...
 
     def fetch(
