@@ -88,6 +88,21 @@ class Cursors:
             raise InvalidToken("nextToken belongs to another request", path="nextToken")
         return saved[2]
 
+    def needed_until(self) -> float:
+        """When the last of them expires, in epoch seconds; 0 when there are none."""
+        if self._database is None:
+            return max((expires for _, expires, _ in self._memory.values()), default=0.0)
+        if not self._database.path.exists():
+            return 0.0
+        try:
+            with self._database.read() as sql:
+                if not sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'cursors'").fetchone():
+                    return 0.0
+                return float(sql.execute("SELECT coalesce(max(expires), 0) FROM cursors").fetchone()[0])
+        except Corrupted as damage:
+            _log.warning("The saved result lists cannot be read: %s", damage)
+            return 0.0
+
     def _find(self, cursor: str) -> tuple[bytes, float, Ranking] | None:
         if self._database is None:
             return self._memory.get(cursor)

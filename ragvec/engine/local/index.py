@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import re
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,18 +17,28 @@ import numpy as np
 
 from ragvec.ann.backends import AnnBackend
 from ragvec.engine.local import forks, writer
+from ragvec.engine.local.compact import FEWEST_DEAD, compact, is_due
+from ragvec.engine.local.generations import RETIRED_SECONDS, Kept, KeptGenerations, newest, sweep
+from ragvec.engine.local.layout import GenerationFolder, generations
 from ragvec.engine.local.listing import scan
 from ragvec.engine.local.records import StoredRow
 from ragvec.engine.local.search import search
 from ragvec.engine.local.snapshot import Generation, Snapshot
+from ragvec.engine.local.vectors import VectorFile
 from ragvec.engine.protocol import IndexSpec, IndexStats, Listing, Ranking
-from ragvec.errors import ExpiredToken, IndexNotFound, StoreError
+from ragvec.errors import ExpiredToken, IndexNotFound, StoreError, StoreReadOnly
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import FloatMatrix, Record, RowArray
 
 __all__ = ["LocalIndex"]
 
 T = TypeVar("T")
+
+_PAUSE = 0.02
+_REST_SECONDS = 60.0
+"""After a compaction failed, as on a disk too full for a copy, before the background tries again."""
+
+_log = logging.getLogger("ragvec.store")
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -59,6 +70,9 @@ class LocalIndex:
         self._building = threading.Lock()
         self._pid = os.getpid()
         self._generation: Generation | None = None
+        self._kept = KeptGenerations(folder, dimension=spec.dimension, read_only=read_only, clock=clock)
+        self._sweep_at: float | None = None
+        self._compact_from = 0.0
         with self._guarded():
             self._current()
 
@@ -93,7 +107,7 @@ class LocalIndex:
         with self._guarded():
             generation = self.snapshot().generation
             found = generation.records.by_keys(keys, metadata=metadata)
-            return _records(generation, found, data=data, metadata=metadata)
+            return _records(generation.vectors, found, data=data, metadata=metadata)
 
     def scan(
         self,
@@ -117,7 +131,7 @@ class LocalIndex:
                 data=data,
                 metadata=metadata,
             )
-            return Listing(tuple(_records(generation, found, data=data, metadata=metadata)), next_after)
+            return Listing(tuple(_records(generation.vectors, found, data=data, metadata=metadata)), next_after)
 
     def count(self, where: Filter = EVERYTHING) -> int:
         with self._guarded():
@@ -133,22 +147,40 @@ class LocalIndex:
     ) -> list[Record | None]:
         with self._guarded():
             current = self.snapshot().generation
-            if generation != current.number:
-                raise ExpiredToken("nextToken has expired: the index was compacted; repeat the query", path="nextToken")
+            source = current if generation == current.number else self._kept.get(generation)
             numbers = rows.tolist()
-            stored = current.records.by_rows(numbers, metadata=metadata)
-            gone = current.records.deleted(numbers) if drop_deleted else set()
+            stored = source.records.by_rows(numbers, metadata=metadata)
+            gone: set[int] = set()
+            if drop_deleted and source is current:
+                gone = current.records.deleted(numbers)
+            elif drop_deleted:
+                live = current.records.live_keys({row.key for row in stored.values()})
+                gone = {row.row for row in stored.values() if row.key not in live}
             kept = [stored[row] for row in numbers if row not in gone]
-            records = iter(_records(current, kept, data=data, metadata=metadata))
+            records = iter(_records(source.vectors, kept, data=data, metadata=metadata))
             return [None if row in gone else next(records) for row in numbers]
 
     def save_ranking(self, ranking: Ranking, *, request: bytes, ttl: float) -> str:
         with self._guarded():
-            return self._current().cursors.save(ranking, request=request, ttl=ttl)
+            current = self._current()
+            if ranking.generation != current.number:
+                try:
+                    return self._kept.get(ranking.generation).cursors.save(ranking, request=request, ttl=ttl)
+                except ExpiredToken:
+                    # The query took minutes; its later pages will expire at once.
+                    _log.debug("A result list of generation %d is not kept", ranking.generation)
+            return current.cursors.save(ranking, request=request, ttl=ttl)
 
     def load_ranking(self, cursor: str, *, request: bytes) -> Ranking:
         with self._guarded():
-            return self.snapshot().generation.cursors.load(cursor, request=request)
+            current = self.snapshot().generation
+            try:
+                return current.cursors.load(cursor, request=request)
+            except ExpiredToken:
+                for earlier in self._kept.cursors(before=current.number):
+                    with suppress(ExpiredToken):
+                        return earlier.load(cursor, request=request)
+                raise
 
     def stats(self) -> IndexStats:
         with self._guarded():
@@ -178,8 +210,13 @@ class LocalIndex:
             # A build that the background has begun is waited for, and what is still due afterwards is built here. It
             # may take minutes, for which no fork has to wait.
             with self._build_lock():
-                while self._build_one():
+                while self._work_one():
                     pass
+
+    def compact(self) -> None:
+        with self._translated(), self._build_lock():
+            while not self._compacted():  # another process is building or compacting
+                time.sleep(_PAUSE)
 
     # -- for the engine --------------------------------------------------------------------------------------------
 
@@ -188,17 +225,22 @@ class LocalIndex:
         with forks.operation():
             while True:
                 generation = self._current()
-                found = generation.snapshot()
+                try:
+                    found = generation.snapshot()
+                except StoreError:
+                    if not self._superseded(generation):
+                        raise
+                    found = None
                 if found is not None:
                     return found
                 self._move_on(generation)
 
     def maintenance_due(self) -> bool:
         """Whether a segment or posting lists should be built; not for an index that was closed meanwhile."""
-        if self._generation is None:
+        if self._generation is None or self._read_only:
             return False
         snapshot = self.snapshot()
-        return not self._read_only and self._work_waits(snapshot.generation, snapshot.rows)
+        return self._work_waits(snapshot.generation, snapshot.rows) or self._compaction_due(snapshot)
 
     def close(self) -> None:
         """Close files and connections; later use opens them again, unless the index was deleted."""
@@ -206,17 +248,62 @@ class LocalIndex:
             generation, self._generation = self._generation, None
         if generation is not None:
             generation.close()
+        self._kept.close()
 
     # -- inner -----------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _work_waits(generation: Generation, rows: int) -> bool:
-        return generation.segments.due(rows) is not None or generation.postings_behind(rows)
+    def _work_waits(self, generation: Generation, rows: int) -> bool:
+        return generation.segments.due(rows) is not None or generation.postings_behind(rows) or self._sweep_due()
+
+    def _sweep_due(self) -> bool:
+        return self._sweep_at is not None and self._clock() >= self._sweep_at
+
+    def _compaction_due(self, snapshot: Snapshot) -> bool:
+        dead = snapshot.rows - snapshot.live
+        if dead < FEWEST_DEAD or self._clock() < self._compact_from:
+            return False
+        kept = sum(number < snapshot.generation.number for number in generations(self._folder))
+        return is_due(live=snapshot.live, dead=dead, kept=kept)
+
+    def _work_one(self) -> bool:
+        """Sweep, compact or build what is due; False when nothing is, or another process is at it."""
+        if self._read_only:
+            return False
+        if self._sweep_due():
+            self._sweep()
+        with forks.operation():
+            due = self._compaction_due(self.snapshot())
+        return self._compact_one() if due else self._build_one()
+
+    def _compacted(self) -> bool:
+        """Compact unless there is nothing to reclaim; False when another process is building."""
+        if self._read_only:
+            raise StoreReadOnly(f"`{self._folder}` was opened read-only: it is not compacted", store=str(self._folder))
+        snapshot = self.snapshot()
+        return snapshot.rows == snapshot.live or self._compact_one()
+
+    def _compact_one(self) -> bool:
+        """Rewrite the current generation without its tombstones; False when another process is building."""
+        old = self.snapshot().generation
+        try:
+            new = compact(self._folder, old, opened=self._open, clock=self._clock)
+        except StoreError:
+            self._compact_from = self._clock() + _REST_SECONDS
+            raise
+        if new is None:
+            return False
+        self._move_on(old, new)
+        return True
+
+    def _sweep(self) -> None:
+        generation = self.snapshot().generation
+        self._sweep_at = sweep(
+            self._folder, current=generation.number, lease=generation.segments.lease, clock=self._clock
+        )
+        self._kept.prune()
 
     def _build_one(self) -> bool:
         """Build the segment that is due, if one is; False when there is none or another process is at it."""
-        if self._read_only:
-            return False
         with forks.operation():
             snapshot = self.snapshot()
             generation = snapshot.generation
@@ -239,14 +326,30 @@ class LocalIndex:
                 try:
                     return change(generation)
                 except writer.Superseded:
-                    self._move_on(generation)
+                    pass
+                except StoreError:
+                    if not self._superseded(generation):
+                        raise
+                self._move_on(generation)
 
-    def _move_on(self, generation: Generation) -> None:
+    def _superseded(self, generation: Generation) -> bool:
+        """Whether a generation cannot be used because it was removed after another had taken its place."""
+        return not generation.folder.path.is_dir() and any(
+            number > generation.number for number in generations(self._folder)
+        )
+
+    def _move_on(self, generation: Generation, successor: Generation | None = None) -> None:
+        """Leave a generation that was superseded for its successor, or for the current one if that is gone too."""
         with self._lock:
-            if self._generation is generation:
-                successor = generation.records.state().successor
-                assert successor is not None, "only a superseded generation is left"
-                self._generation = self._open(successor)
+            if self._generation is not generation:
+                if successor is not None:
+                    successor.close()
+                return
+            self._generation = successor or self._opened()
+        # Operations under way in other threads open again what they need of it.
+        generation.close()
+        self._kept.add(generation.number, Kept(generation.records, generation.vectors, generation.cursors))
+        self._sweep_at = self._clock() + RETIRED_SECONDS
 
     def _current(self) -> Generation:
         generation = self._generation
@@ -257,7 +360,7 @@ class LocalIndex:
                 # Opening makes what is missing. An index that is gone must not come back empty, so this is looked at
                 # before, to leave alone what is being removed, and after, in case it went meanwhile.
                 self._require()
-                opened = self._open(_first_generation(self._folder))
+                opened = self._opened()
                 try:
                     self._require()
                 except IndexNotFound:
@@ -274,6 +377,23 @@ class LocalIndex:
     def _missing(self) -> IndexNotFound:
         subject = f"{self.spec.name!r} in bucket {self.spec.bucket!r}"
         return IndexNotFound("The specified index could not be found", subject=subject)
+
+    def _opened(self) -> Generation:
+        """The current generation, made if the index has none yet."""
+        while True:
+            numbers = generations(self._folder)
+            if not numbers and not self._read_only:
+                GenerationFolder(self._folder, 0).create()
+            try:
+                opened = self._open(newest(self._folder, read_only=self._read_only))
+            except StoreError:
+                # Another process may have compacted just now, and removed what was to be opened.
+                if generations(self._folder) == (numbers or [0]):
+                    raise
+            else:
+                if len(numbers) > 1:
+                    self._sweep_at = self._clock()
+                return opened
 
     def _open(self, number: int) -> Generation:
         return Generation(
@@ -303,19 +423,11 @@ class LocalIndex:
             raise
 
 
-def _first_generation(folder: Path) -> int:
-    """The lowest generation there: the newest is found by following successors from it."""
-    numbers = []
-    if folder.is_dir():
-        numbers = [int(match[1]) for entry in folder.iterdir() if (match := re.fullmatch(r"g(\d{6})", entry.name))]
-    return min(numbers, default=0)
-
-
-def _records(generation: Generation, stored: Sequence[StoredRow], *, data: bool, metadata: bool) -> list[Record]:
+def _records(vectors_file: VectorFile, stored: Sequence[StoredRow], *, data: bool, metadata: bool) -> list[Record]:
     vectors = None
     if data and stored:
         numbers = np.array([row.row for row in stored], dtype=np.intp)
-        vectors = np.take(generation.vectors.rows(int(numbers.max()) + 1), numbers, axis=0)
+        vectors = np.take(vectors_file.rows(int(numbers.max()) + 1), numbers, axis=0)
     return [
         Record(
             key=row.key,

@@ -12,18 +12,22 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from ragvec.engine.local.sqlite import store_error
 from ragvec.errors import NotAStore, StoreReadOnly
 
-__all__ = ["APPLICATION_ID", "FORMAT", "GenerationFolder", "StoreFolder", "sync_folder"]
+__all__ = ["APPLICATION_ID", "FORMAT", "GenerationFolder", "StoreFolder", "generations", "sync_folder"]
 
 APPLICATION_ID = 0x72616776
 """SQLite application_id of catalog.sqlite: the bytes of "ragv"."""
 
 FORMAT = 1
 """SQLite user_version of catalog.sqlite: the format of everything below the folder."""
+
+
+_GENERATION = re.compile(r"g(\d{6})")
 
 
 def sync_folder(folder: Path) -> None:
@@ -35,6 +39,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def generations(index: Path) -> list[int]:
+    """The numbers of the generations that the folder of an index holds, ascending."""
+    try:
+        names = [entry.name for entry in index.iterdir()]
+    except FileNotFoundError:
+        return []
+    return sorted(int(match[1]) for name in names if (match := _GENERATION.fullmatch(name)))
 
 
 class StoreFolder:
@@ -96,8 +109,17 @@ class GenerationFolder:
         self.cursors = self.path / "cursors.sqlite"
 
     def create(self) -> None:
-        """Make the folder, durably."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Make the folder of an index's first generation; what other processes make at the same time is left alone."""
+        try:
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            return
+        if generations(self.path.parent) != [self.generation]:
+            # This process was held up between looking and making, and the index has moved on meanwhile.
+            self.path.rmdir()
+
+    def sync(self) -> None:
+        """Make the names above the folder's content durable."""
         for folder in (self.path.parent, self.path.parent.parent, self.path.parent.parent.parent):
             sync_folder(folder)
 

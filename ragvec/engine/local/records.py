@@ -17,7 +17,7 @@ import msgspec
 
 from ragvec.engine.local.sqlite import Database
 
-__all__ = ["SLOTS", "Changes", "Records", "State", "StoredRow", "slot_of"]
+__all__ = ["SLOTS", "Changes", "Records", "State", "StoredRow", "WholeRow", "slot_of"]
 
 SLOTS = 1 << 16
 """Keys hash to this many slots; a listing segment is a range of them."""
@@ -58,6 +58,16 @@ class StoredRow(NamedTuple):
     row: int
     key: str
     metadata: bytes | None
+
+
+class WholeRow(NamedTuple):
+    """All that is stored of a row while it lives, in the order of the columns."""
+
+    row: int
+    key: str
+    slot: int
+    metadata: bytes | None
+    checksum: int
 
 
 def slot_of(key: bytes) -> int:
@@ -103,6 +113,11 @@ class Records:
         sql.execute("UPDATE state SET sequence = ?, rows = ?", (sequence, rows))
 
     @staticmethod
+    def set_successor(sql: sqlite3.Connection, number: int) -> None:
+        """Say that generation `number` has taken this one's place."""
+        sql.execute("UPDATE state SET successor = ?", (number,))
+
+    @staticmethod
     def bury(sql: sqlite3.Connection, keys: Iterable[str], *, sequence: int) -> int:
         """Set `died` of the live rows of these keys; returns how many there were."""
         return sql.executemany(
@@ -139,6 +154,33 @@ class Records:
             if state.sequence == since:
                 return Changes(state, [])
             return Changes(state, [row for (row,) in sql.execute("SELECT row FROM records WHERE died > ?", (since,))])
+
+    def live(self, first: int, last: int) -> list[WholeRow]:
+        """Those of the rows [first, last) that live, in row order."""
+        with self._database.read() as sql:
+            cursor = sql.execute(
+                "SELECT row, key, slot, metadata, checksum FROM records WHERE row >= ? AND row < ? AND died IS NULL "
+                "ORDER BY row",
+                (first, last),
+            )
+            return [WholeRow(*row) for row in cursor]
+
+    def dead(self) -> int:
+        """How many rows are dead."""
+        with self._database.read() as sql:
+            (count,) = sql.execute(
+                "SELECT count(*) FROM records INDEXED BY tombstones WHERE died IS NOT NULL"
+            ).fetchone()
+            return int(count)
+
+    def live_keys(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys that have a live row."""
+        with self._database.read() as sql:
+            return {
+                key
+                for key in keys
+                if sql.execute("SELECT 1 FROM records WHERE key = ? AND died IS NULL", (key,)).fetchone()
+            }
 
     def metadata(self, first: int, last: int) -> list[bytes | None]:
         """The metadata of rows [first, last), dead ones included, in row order."""

@@ -21,6 +21,8 @@ import shutil
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -165,14 +167,26 @@ class SegmentSet:
         if self._read_only:
             raise StoreReadOnly(f"`{self._folder}` was opened read-only: no segment is built", store=str(self._folder))
         try:
-            self._folder.mkdir(exist_ok=True)
-            with BuildLease(self._folder / _LEASE).try_acquire() as held:
+            with self.lease() as held:
                 if not held:
                     return None
                 self._sweep()
                 return self._present(first, last) or self._build(self._backend, first, last, rows)
         except OSError as error:
             raise store_error(error, self._folder) from error
+
+    @contextmanager
+    def lease(self) -> Iterator[bool]:
+        """Within the block: whether nobody else builds here, in any process. Does not wait.
+
+        Raises StoreReadOnly, StoreError: the folder cannot be written.
+        """
+        try:
+            self._folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise store_error(error, self._folder) from error
+        with BuildLease(self._folder / _LEASE).try_acquire() as held:
+            yield held
 
     def close(self) -> None:
         """Let go of the open segments; a later call opens them again."""

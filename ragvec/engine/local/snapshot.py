@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from pyroaring import BitMap
@@ -16,21 +13,17 @@ from pyroaring import BitMap
 from ragvec.ann.backends import AnnBackend
 from ragvec.engine.local.cursors import Cursors
 from ragvec.engine.local.layout import GenerationFolder
-from ragvec.engine.local.postings import PostingStore, PostingView
+from ragvec.engine.local.matches import MatchCache, Matches
+from ragvec.engine.local.posting_feed import PostingFeed
+from ragvec.engine.local.postings import PostingView
 from ragvec.engine.local.records import Records
 from ragvec.engine.local.segments import Segment, SegmentSet
 from ragvec.engine.local.vectors import VectorFile
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import Corrupted
-from ragvec.filters.bitmap import rows_matching
-from ragvec.filters.nodes import EVERYTHING, Filter
+from ragvec.filters.nodes import Filter
 
 __all__ = ["Generation", "Snapshot"]
-
-_log = logging.getLogger("ragvec.store")
-
-_POSTING_CHUNK = 1 << 16
-_CACHED_FILTERS = 64
 
 
 class Snapshot:
@@ -49,32 +42,20 @@ class Snapshot:
         self.dead = dead
         self.alive = alive
         self.live = rows - len(dead)
-        self._matches: OrderedDict[bytes, BitMap] = OrderedDict()
-        self._lock = threading.Lock()
 
     def segments(self) -> tuple[Segment, ...]:
         """The segments that cover rows of this snapshot."""
         return tuple(segment for segment in self.generation.segments.current() if segment.last <= self.rows)
 
+    def matches(self, where: Filter) -> Matches:
+        """The live rows that satisfy the filter, in every form that a search may want."""
+        return self.generation.matches.find(
+            where, sequence=self.sequence, rows=self.rows, dead=self.dead, source=self.generation.postings
+        )
+
     def matching(self, where: Filter) -> BitMap:
         """The live rows that satisfy the filter; not to be modified."""
-        # JSON keeps 1, 1.0 and true apart, which equality of Python values would not.
-        cache_key = msgspec.json.encode(where)
-        with self._lock:
-            found = self._matches.get(cache_key)
-            if found is not None:
-                self._matches.move_to_end(cache_key)
-                return found
-        live = BitMap()
-        live.add_range(0, self.rows)
-        live -= self.dead
-        if where != EVERYTHING:
-            live &= self.generation.rows_matching(where, rows=self.rows)
-        with self._lock:
-            self._matches[cache_key] = live
-            while len(self._matches) > _CACHED_FILTERS:
-                self._matches.popitem(last=False)
-        return live
+        return self.matches(where).bitmap
 
 
 class Generation:
@@ -95,7 +76,7 @@ class Generation:
         self.number = number
         self.spec = spec
         if not read_only:
-            self.folder.create()
+            self.folder.sync()
         self.records = Records(self.folder.records, read_only=read_only)
         self.vectors = VectorFile(self.folder.vectors, dimension=spec.dimension)
         self.cursors = Cursors(self.folder.cursors, read_only=read_only, clock=clock)
@@ -106,8 +87,10 @@ class Generation:
             recall_target=recall_target,
             read_only=read_only,
         )
-        self._postings = PostingStore(self.folder.postings, non_filterable=spec.non_filterable, read_only=read_only)
-        self._postings_lock = threading.Lock()
+        self.postings = PostingFeed(
+            self.records, self.folder.postings, non_filterable=spec.non_filterable, read_only=read_only
+        )
+        self.matches = MatchCache()
         self._lock = threading.Lock()
         self._capacity: npt.NDArray[np.bool_] = np.ones(1024, dtype=np.bool_)
         self._snapshot: Snapshot | None = None
@@ -139,28 +122,15 @@ class Generation:
             self._latest = None if mark is None else (mark, self._snapshot)
             return self._snapshot
 
-    def rows_matching(self, where: Filter, *, rows: int) -> BitMap:
-        """The rows that satisfy the filter, dead ones included; complete for the first `rows`."""
-        try:
-            return rows_matching(where, self.postings_view(rows))
-        except Corrupted as damage:
-            # Posting lists are derived: what fails its checksum is made again from the records.
-            _log.warning("Posting lists are rebuilt: %s", damage)
-            with self._postings_lock:
-                self._postings.recover()
-            return rows_matching(where, self.postings_view(rows))
+    def postings_behind(self, rows: int) -> bool:
+        """Whether so many rows wait for posting lists in files that `postings_view` should be called."""
+        return self.postings.behind(rows)
 
     def postings_view(self, rows: int) -> PostingView:
-        """Posting lists that cover at least the first `rows` rows."""
-        with self._postings_lock:
-            if self._postings.covered < rows:
-                self._catch_up(rows)
-            return self._postings.view()
-
-    def postings_behind(self, rows: int) -> bool:
-        """Whether so many rows wait for their posting lists that a filtered query should not be the one to index
-        them."""
-        return rows - self._postings.covered > _POSTING_CHUNK
+        """Posting lists of the first `rows` rows, in files as far as blocks are full. Background work: a query that
+        needs posting lists meanwhile does not wait for this."""
+        self.postings.persist(rows)
+        return self.postings.view(rows)
 
     def close(self) -> None:
         """Close files and connections. Operations under way in other threads end as if it had not been called."""
@@ -171,6 +141,7 @@ class Generation:
         with self._lock:
             # A snapshot holds its generation: without this, only the garbage collector would free the files' maps.
             self._snapshot = self._latest = None
+        self.matches.clear()
 
     def _advance(self, known: Snapshot, *, sequence: int, rows: int, died: list[int]) -> Snapshot:
         dead = known.dead
@@ -186,10 +157,3 @@ class Generation:
         return Snapshot(
             self, sequence=sequence, rows=rows, dead=dead, alive=self._capacity[:rows] if len(dead) else None
         )
-
-    def _catch_up(self, rows: int) -> None:
-        while self._postings.covered < rows:
-            first = self._postings.covered
-            last = min(first + _POSTING_CHUNK, rows)
-            self._postings.extend(first, self.records.metadata(first, last))
-            self._postings.seal()
