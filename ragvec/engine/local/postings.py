@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from pyroaring import BitMap
@@ -37,25 +38,29 @@ BLOCK_ROWS = 16_384
 """Rows in a full tail block, the smallest run."""
 
 _FANOUT = 4
+_NEWEST = 512
+"""Rows whose metadata is kept as it was decoded."""
+
 _RELISTINGS = 16
 _ABANDONED_SECONDS = 3600.0
 _log = logging.getLogger("ragvec.postings")
 
 
 class PostingView:
-    """Posting lists of the rows [0, covered) at one moment (a `ragvec.filters.bitmap.Postings`); for any thread.
+    """Posting lists of the rows [first, covered) at one moment (a `ragvec.filters.bitmap.Postings`); for any thread.
 
     Every method raises Corrupted when a section of a run file, checked on first use, does not match its checksum; the
     remedy is `PostingStore.recover`.
     """
 
-    def __init__(self, runs: tuple[Run, ...], *, tail: Tail, covered: int) -> None:
-        self.covered = covered
-        self._runs, self._tail = runs, tail
+    def __init__(self, runs: tuple[Run, ...], *, tail: Tail, covered: int, first: int = 0) -> None:
+        self.first, self.covered = first, covered
+        self._runs = tuple(run for run in runs if run.last > first) if first else runs
+        self._tail = tail
 
     def universe(self) -> BitMap:
         """All rows, deleted ones included."""
-        return BitMap(range(self.covered))
+        return BitMap(range(self.first, self.covered))
 
     def equal(self, field: str, value: Scalar) -> BitMap:
         """Rows whose field is `value`, or is a list that holds it."""
@@ -88,7 +93,10 @@ class PostingView:
     def _joined(self, parts: Iterable[BitMap], newest: BitMap) -> BitMap:
         # The tail goes on growing after this view was made.
         newest.remove_range(self.covered, 2**32)
-        return BitMap.union(newest, *(part for part in parts if part))
+        joined = BitMap.union(newest, *(part for part in parts if part))
+        if self.first:
+            joined.remove_range(0, self.first)
+        return joined
 
 
 class PostingStore:
@@ -112,6 +120,7 @@ class PostingStore:
         self._block_rows = block_rows
         self._rejected: dict[Path, tuple[int, int] | None] = {}
         self._decode = msgspec.json.Decoder(dict).decode
+        self._newest: list[dict[str, Any]] = []
         self._runs: tuple[Run, ...] = ()
         self._tail = self._new_tail(0)
         self.covered = 0
@@ -128,6 +137,11 @@ class PostingStore:
         return end
 
     @property
+    def block_end(self) -> int:
+        """The row before which the block that is being filled will end."""
+        return self._tail.first + self._block_rows
+
+    @property
     def runs(self) -> tuple[Run, ...]:
         """The runs in row order, each beginning where the one before ends."""
         return self._runs
@@ -140,9 +154,15 @@ class PostingStore:
         """
         if first != self.covered:
             raise ValueError(f"Expected the rows from {self.covered} on, got {first}")
-        full = self._tail.first + self._block_rows
+        full = self.block_end
+        newest_from = first + len(metadata) - _NEWEST
+        if newest_from >= first or len(self._newest) > _NEWEST:
+            self._newest = self._newest[-_NEWEST:] if newest_from < first else []
         for data in metadata:
-            self._tail.add(self.covered, self._decoded(data))
+            filterable = self._decoded(data)
+            self._tail.add(self.covered, filterable)
+            if self.covered >= newest_from:
+                self._newest.append(filterable)
             self.covered += 1
             if self.covered == full:
                 self._runs += (self._tail.freeze(full),)
@@ -150,38 +170,64 @@ class PostingStore:
                 full += self._block_rows
         self._merge_in_memory()
 
-    def view(self) -> PostingView:
-        """The rows [0, covered) as they are now; later changes do not touch it."""
-        return PostingView(self._runs, tail=self._tail, covered=self.covered)
+    def view(self, first: int = 0) -> PostingView:
+        """The rows [first, covered) as they are now; later changes do not touch it."""
+        return PostingView(self._runs, tail=self._tail, covered=self.covered, first=first)
+
+    def newest(self, first: int, last: int) -> list[dict[str, Any]] | None:
+        """The filterable metadata of rows [first, last), all indexed; None unless they are among the newest."""
+        start = first - (self.covered - len(self._newest))
+        return self._newest[start : start + last - first] if start >= 0 else None
 
     def refresh(self) -> None:
         """Use the runs that other processes have persisted meanwhile; `covered` may rise."""
-        available = [*self._runs, *self._listed()]
-        chosen = _cover(available, avoid=range(self._tail.first + 1, self.covered))
-        end = chosen[-1].last if chosen else 0
-        self._runs = chosen
-        if end != self._tail.first:
-            self._tail = self._new_tail(end)
-            self.covered = end
+        self._choose([*self._runs, *self._listed()])
 
     def seal(self) -> None:
-        """Persist full blocks, merged with what is there as is due, and remove superseded files; no-op when read-only.
+        """Persist full blocks, merged with what there is as is due, and remove superseded files; no-op when read-only.
 
         What cannot be written, as on a full disk, is logged, stays in memory, and is tried again the next time. When a
         damaged file is met, it is dropped as by `recover`, and `covered` may fall.
         """
-        if self.read_only or not self._due():
-            return
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.refresh()
-            self._persist()
-            self._sweep()
+            runs = self.due()
+            if runs:
+                self.adopt(self.written(runs))
         except Corrupted as error:
             _log.warning("%s", error)
             self.recover()
         except OSError as error:
             _log.warning("Posting lists stay in memory for now: %s", error)
+
+    def due(self) -> tuple[Run, ...]:
+        """The runs to persist or merge, and their neighbours; none when nothing is due, or when read-only."""
+        if self.read_only or not self._is_due():
+            return ()
+        self.refresh()
+        return self._runs
+
+    def written(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
+        """These runs, merged as is due, all in files. Changes nothing else, so it needs no lock.
+
+        Raises:
+            OSError: some could not be written. Corrupted: a file is damaged.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        in_files: list[Run] = []
+        for group in _merge_plan(runs, self._block_rows):
+            if len(group) == 1 and group[0].path is not None:
+                in_files.append(group[0])
+                continue
+            first, last = group[0].first, group[-1].last
+            fields = merged_fields(group) if len(group) > 1 else iter(group[0].fields.items())
+            path = write_run(self.folder, fields, first=first, last=last, non_filterable=self._non_filterable)
+            in_files.append(open_run(path, non_filterable=self._non_filterable))
+        return tuple(in_files)
+
+    def adopt(self, runs: tuple[Run, ...]) -> None:
+        """Use these runs where they do at least as well as what is in use, and remove superseded files."""
+        self._choose([*self._runs, *runs])
+        self._sweep()
 
     def verify(self) -> list[Path]:
         """Check every section of every run file in use; the damaged ones, which are added to `damaged`."""
@@ -200,24 +246,37 @@ class PostingStore:
                     break
                 kept.append(run)
             self._runs = tuple(kept)
-            self.covered = kept[-1].last if kept else 0
-            self._tail = self._new_tail(self.covered)
+            self._begin_at(kept[-1].last if kept else 0)
         if not self.read_only:
             self._sweep()
 
-    def _due(self) -> bool:
+    def _choose(self, available: Iterable[Run]) -> None:
+        self._runs = _cover(available, avoid=range(self._tail.first + 1, self.covered))
+        end = self._runs[-1].last if self._runs else 0
+        if end != self._tail.first:
+            self._begin_at(end)
+
+    def _begin_at(self, end: int) -> None:
+        self._tail = self._new_tail(end)
+        self.covered = end
+        self._newest = []
+
+    def _is_due(self) -> bool:
         unsaved = any(run.path is None for run in self._runs)
         return unsaved or any(len(group) > 1 for group in _merge_plan(self._runs, self._block_rows))
 
     def _new_tail(self, first: int) -> Tail:
         return Tail(first, non_filterable=self._non_filterable)
 
-    def _decoded(self, data: bytes | None) -> dict[str, object]:
+    def _decoded(self, data: bytes | None) -> dict[str, Any]:
         try:
-            return {} if data is None else self._decode(data)
+            metadata = {} if data is None else self._decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             message = f"Expected a JSON object as the metadata of row {self.covered}, got something else: {error}"
             raise Corrupted(message, store=str(self.folder)) from error
+        for name in self._non_filterable:
+            metadata.pop(name, None)
+        return metadata
 
     def _merge_in_memory(self) -> None:
         start = len(self._runs)
@@ -226,18 +285,6 @@ class PostingStore:
         groups = _merge_plan(self._runs[start:], self._block_rows)
         merged = (merge_runs(group) if len(group) > 1 else group[0] for group in groups)
         self._runs = (*self._runs[:start], *merged)
-
-    def _persist(self) -> None:
-        runs: list[Run] = []
-        for group in _merge_plan(self._runs, self._block_rows):
-            if len(group) == 1 and group[0].path is not None:
-                runs.append(group[0])
-                continue
-            first, last = group[0].first, group[-1].last
-            fields = merged_fields(group) if len(group) > 1 else iter(group[0].fields.items())
-            path = write_run(self.folder, fields, first=first, last=last, non_filterable=self._non_filterable)
-            runs.append(open_run(path, non_filterable=self._non_filterable))
-        self._runs = tuple(runs)
 
     def _listed(self) -> list[Run]:
         """The whole run files of the folder that are not in use yet."""
