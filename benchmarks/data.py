@@ -25,7 +25,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -95,12 +95,20 @@ class Collection:
         """The first `rows` rows as a collection of their own, its truth computed now; all of it for None."""
         if rows is None or rows >= len(self.rows):
             return self
-        few = np.array(self.rows[:rows])
-        truth = exact_nearest(few, self.queries, k=TRUTH)
-        return Collection(
-            f"{self.name}-{rows}", f"{self.note}, the first {rows:,}", self.folder, few, self.queries, truth,
-            self.sources[:rows], self.query_sources, self.unique_lemma,
-        )  # fmt: skip
+        few = self.head(rows)
+        return replace(few, truth=exact_nearest(few.rows, self.queries, k=TRUTH))
+
+    def head(self, rows: int) -> Collection:
+        """The first `rows` rows, with the serials and the truth of them all."""
+        few = replace(
+            self,
+            name=f"{self.name}-{rows}",
+            note=f"{self.note}, the first {rows:,}",
+            rows=np.array(self.rows[:rows]),
+            sources=self.sources[:rows],
+        )
+        few.__dict__["serials"] = self.serials[:rows]
+        return few
 
 
 def cache_folder() -> Path:

@@ -28,9 +28,7 @@ class Milvus(System):
         for name in ("length", "serial"):
             schema.add_field(name, DataType.INT64)
         indexes = self.client.prepare_index_params()
-        indexes.add_index(
-            "vector", index_type="HNSW", metric_type="COSINE", params={"M": 16, "efConstruction": 200}
-        )
+        indexes.add_index("vector", index_type="HNSW", metric_type="COSINE", params={"M": 16, "efConstruction": 200})
         for name in ("pos", "lexname", "serial"):
             indexes.add_index(name, index_type="INVERTED")
         self.client.create_collection("rows", schema=schema, index_params=indexes)

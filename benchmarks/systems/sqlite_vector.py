@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,19 @@ SCHEMA = """create virtual table rows using vec0(
 QUERY = "select row, distance, pos, lexname, lemma, length, serial from rows where vector match ? and k = ?"
 
 
+def _sqlite() -> ModuleType:
+    """Python's own sqlite3 where it can load extensions, else the same interface from pysqlite3."""
+    if hasattr(sqlite3.Connection, "enable_load_extension"):
+        return sqlite3
+    import pysqlite3
+
+    module: ModuleType = pysqlite3
+    return module
+
+
 class SqliteVec(System):
     def _connection(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.folder / "rows.sqlite", check_same_thread=False)
+        connection: sqlite3.Connection = _sqlite().connect(self.folder / "rows.sqlite", check_same_thread=False)
         connection.enable_load_extension(True)
         sqlite_vec.load(connection)
         connection.execute("pragma journal_mode = wal")
