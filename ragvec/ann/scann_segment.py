@@ -36,6 +36,9 @@ _FORMAT = 1
 _REPORT = "report.json"
 _PROJECTION = "projection.npz"
 _ASSETS = "scann_assets.pbtxt"
+_LEAVES = "datapoint_to_token.npy"
+_LEAVES_PER_ROW = 2
+"""ScaNN's file holds, row by row, the leaf of the row and the one that SOAR adds."""
 _MOST_THREADS = 16
 _MOST_BLOCKS = 256
 """ScaNN's fast selection over all leaves works up to this many blocks of dimensions."""
@@ -52,8 +55,11 @@ class _Description(msgspec.Struct, frozen=True):
 class ScannSegment:
     """A segment loaded into memory; its files may be moved or removed afterwards."""
 
-    def __init__(self, report: BuildReport, projection: Projection | None, searcher: Any) -> None:
+    def __init__(
+        self, report: BuildReport, projection: Projection | None, searcher: Any, tokens: npt.NDArray[np.int32] | None
+    ) -> None:
         self.report = report
+        self._tokens = tokens
         self._projection = projection
         self._searcher = searcher
         self._all: RowArray = np.arange(report.rows if report.exhaustive else 0, dtype=np.uint32)
@@ -71,6 +77,12 @@ class ScannSegment:
             projected = self._projection.queries(queries[start : start + step])
             found += self._search(projected, count=count, leaves=leaves, least=min(k, self.report.rows))
         return found
+
+    def row_leaves(self) -> RowArray:
+        """The leaf (below `report.leaves`) that each row lies in, a new uint32 (rows,); read from disk at each call."""
+        if self._tokens is None:
+            return np.zeros(self.report.rows, dtype=np.uint32)
+        return self._tokens[::_LEAVES_PER_ROW].astype(np.uint32)
 
     def _search(self, projected: FloatMatrix, *, count: int, leaves: int, least: int) -> list[RowArray]:
         positions, there = _ask(self._searcher, projected, count=count, leaves=leaves)
@@ -127,8 +139,8 @@ class ScannBackend:
         verify(folder)
         report = _read_report(folder)
         if report.exhaustive:
-            return ScannSegment(report, None, None)
-        return ScannSegment(report, _read_projection(folder, report), _load(folder))
+            return ScannSegment(report, None, None, None)
+        return ScannSegment(report, _read_projection(folder, report), _load(folder), _read_tokens(folder, report))
 
     def _build_tree(self, rows: FloatMatrix, report: BuildReport, *, folder: Path, seed: int) -> BuildReport:
         projection = fit(rows, metric=report.metric, seed=seed)
@@ -231,6 +243,21 @@ def _read_projection(folder: Path, report: BuildReport) -> Projection:
             store=str(folder),
         )
     return projection
+
+
+def _read_tokens(folder: Path, report: BuildReport) -> npt.NDArray[np.int32]:
+    """A memory map, which stays readable once the file is unlinked."""
+    path = folder / _LEAVES
+    try:
+        tokens: npt.NDArray[np.int32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise Corrupted(f"`{path}` is not an array of leaves: {error}", store=str(folder)) from error
+    if tokens.shape != (_LEAVES_PER_ROW * report.rows,) or tokens.dtype != np.int32:
+        raise Corrupted(
+            f"Expected int32 ({_LEAVES_PER_ROW * report.rows},), got {tokens.dtype} {tokens.shape}, in `{path}`",
+            store=str(folder),
+        )
+    return tokens
 
 
 def _config(plan: tuning.Plan, width: int, seed: int) -> str:

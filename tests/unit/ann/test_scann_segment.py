@@ -224,6 +224,36 @@ def test_an_open_segment_outlives_its_folder(small: Built, tmp_path: Path) -> No
     assert all(map(np.array_equal, expected, segment.candidates(small.queries, k=10)))
 
 
+def test_rows_lie_in_the_leaf_whose_rows_they_resemble(built: Built) -> None:
+    leaves = built.segment.row_leaves()
+    assert (leaves.dtype, leaves.shape) == (np.uint32, (len(built.rows),))
+    assert int(leaves.max()) < built.report.leaves
+    rows = built.rows.astype(np.float64)
+    if built.metric == "cosine":
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def scatter(labels: RowArray) -> float:
+        sums = np.zeros((built.report.leaves, rows.shape[1]))
+        np.add.at(sums, labels, rows)
+        centres = sums / np.maximum(np.bincount(labels, minlength=len(sums)), 1)[:, np.newaxis]
+        return float(np.square(rows - centres[labels]).sum())
+
+    assert scatter(leaves) < 0.9 * scatter(np.random.default_rng(0).permutation(leaves))
+
+
+def test_leaves_are_known_after_the_folder_is_gone(small: Built, tmp_path: Path) -> None:
+    _, segment = build(small.rows, tmp_path / "gone")
+    expected = segment.row_leaves()
+    for path in (tmp_path / "gone").iterdir():
+        path.unlink()
+    assert np.array_equal(segment.row_leaves(), expected)
+
+
+def test_an_exhaustive_segment_is_one_leaf(tmp_path: Path) -> None:
+    _, segment = build(clustered(7, 3, seed=0), tmp_path / "few")
+    assert segment.row_leaves().tolist() == [0] * 7
+
+
 def test_every_damaged_file_is_detected(small: Built, tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
     build(small.rows, folder)
