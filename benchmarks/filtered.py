@@ -57,7 +57,7 @@ def measure(
     if good:
         settings = settings[settings.index(good[0]) :]
     work = {
-        "name": name, "data": data, "rows": rows, "folder": str(place(name, data=data, rows=rows)),
+        "name": name, "data": data, "folder": str(place(name, data=data, rows=rows)),
         "questions": str(questions), "queries": queries, "seconds": seconds, "settings": settings,
     }  # fmt: skip
     return {"built": made, **in_child("benchmarks.filtered:ask", work, limit=limit, threads=1)}
@@ -79,7 +79,7 @@ def prepare(*, data: str, rows: int | None, queries: int, path: str) -> dict[str
         for at, condition in enumerate(conditions):
             inside = matching[condition]
             line = scores[at, inside]
-            best = np.argpartition(-line, K - 1)[:K] if K < len(line) else np.arange(len(line))
+            best = np.argpartition(-line, K - 1)[:K] if len(line) > K else np.arange(len(line))
             truth.append(inside[best[np.argsort(-line[best], kind="stable")]].tolist())
         share = float(np.mean([len(matching[condition]) for condition in conditions])) / len(given)
         found[label] = {"conditions": msgspec.to_builtins(conditions), "truth": truth, "share": share}
@@ -95,14 +95,13 @@ def _filters(given: Any, asked: np.ndarray) -> Any:
     random = np.random.default_rng(5)
     for label, share in SHARES.items():
         width = max(1, round(share * count))
-        lows = random.integers(0, count - width + 1, size=WINDOWS).tolist()
-        windows = [Condition("serial", low=low, high=low + width) for low in lows]
-        ordered = np.sort(serials)
-        matching = {
-            one: np.sort(at_serial[np.searchsorted(ordered, one.low) : np.searchsorted(ordered, one.high)])
-            for one in windows
-        }
-        yield label, [windows[at % WINDOWS] for at in range(len(asked))], matching
+        matching = {}
+        for low in random.integers(0, count - width + 1, size=WINDOWS).tolist():
+            inside = at_serial[low : low + width]
+            window = Condition("serial", low=int(serials[inside[0]]), high=int(serials[inside[-1]]) + 1)
+            matching[window] = np.sort(inside)
+        windows = list(matching)
+        yield label, [windows[at % len(windows)] for at in range(len(asked))], matching
     names, own = given.lexnames()
     every = {str(name): np.flatnonzero(names == name) for name in np.unique(np.concatenate([names, own]))}
     matching = {Condition("lexname", equals=name): inside for name, inside in every.items()}
@@ -118,7 +117,6 @@ def ask(
     *,
     name: str,
     data: str,
-    rows: int | None,
     folder: str,
     questions: str,
     queries: int,
@@ -135,7 +133,7 @@ def ask(
         kinds = msgspec.convert(question["conditions"], list[Condition])
         filters = [opened.condition(condition) for condition in kinds]
         tried: list[dict[str, Any]] = []
-        for setting in _tried(settings):
+        for setting in _tried(settings or list(opened.settings)):
             opened.tune(setting)
             point = timed(
                 lambda at, filters=filters: opened.search_where(asked[at], k=K, where=filters[at]),

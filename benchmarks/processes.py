@@ -1,4 +1,4 @@
-"""A task in a process of its own, watched from outside: what it answers, how long it may take, how much memory it holds.
+"""A task in a process of its own, watched from outside: its answer, a limit on its time, the memory it holds.
 
     python -m benchmarks.processes MODULE FUNCTION ARGUMENTS.json RESULT.json      is what the child runs
 
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Failed", "in_child", "memory", "pin", "unpin"]
+__all__ = ["Failed", "in_child", "memory", "pin"]
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LAST_LINES = 6
@@ -85,12 +85,6 @@ def pin() -> None:
     """Hold this process, and the threads it makes from now on, to one processor."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-
-def unpin() -> None:
-    """Let this thread, and those it makes, use every processor again."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -21,7 +21,7 @@ from benchmarks.data import Collection
 from benchmarks.measure import K, quantile, recall_of
 from benchmarks.processes import in_child
 from benchmarks.stores import built, loaded, place
-from benchmarks.systems import SYSTEMS, system
+from benchmarks.systems import system
 from benchmarks.systems.base import System
 
 __all__ = ["ask", "measure"]
@@ -88,7 +88,7 @@ def ask(
     opened.open()
     opened.tune(setting)
     opened.search(asked[0], k=K)
-    before = _parts(opened)
+    before = opened.parts()
     quiet = _asking(opened, asked, truth, seconds=seconds / 2)
     stop = threading.Event()
     written: list[float] = []
@@ -117,7 +117,7 @@ def ask(
     stop.set()
     task.join()
     rate = answer["rate"] if own_process else (written[-1] if written else 0.0)
-    after = _parts(opened)
+    after = opened.parts()
     opened.close()
     return {"quiet": quiet, "busy": busy, "writes": rate, "parts": [before, after]}
 
@@ -173,9 +173,3 @@ def _asking(opened: System, asked: np.ndarray, truth: list[list[int]], *, second
         "p99": 1e3 * quantile(latencies, 0.99),
         "queries": len(latencies),
     }
-
-
-def _parts(opened: System) -> int | None:
-    """How many segments ragvec has; None for the others."""
-    index = getattr(opened, "index", None)
-    return len(index.stats().segments) if SYSTEMS["ragvec"].kind == type(opened).__name__ and index else None

@@ -105,5 +105,9 @@ class System:
         """`search` among what satisfies a filter from `condition`."""
         raise Unsupported
 
+    def parts(self) -> int | None:
+        """How many segments there are, where the system tells."""
+        return None
+
     def close(self) -> None:
         """Release what was opened."""

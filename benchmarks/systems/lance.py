@@ -25,9 +25,12 @@ class Lance(System):
     def create(self) -> None:
         self.database = lancedb.connect(str(self.folder / "lance"))
         schema = pa.schema(
-            [("key", pa.string()), ("vector", pa.list_(pa.float32(), self.dimension))]
-            + [("pos", pa.string()), ("lexname", pa.string()), ("lemma", pa.string())]
-            + [("length", pa.int64()), ("serial", pa.int64())]
+            [
+                ("key", pa.string()),
+                ("vector", pa.list_(pa.float32(), self.dimension)),
+                *((name, pa.string()) for name in ("pos", "lexname", "lemma")),
+                *((name, pa.int64()) for name in ("length", "serial")),
+            ]
         )
         self.table = self.database.create_table("rows", schema=schema)
         self.setting = self.settings[1]

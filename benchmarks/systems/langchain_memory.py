@@ -18,7 +18,8 @@ __all__ = ["LangchainMemory"]
 class Ready(Embeddings):
     """Gives the vectors that were set, for the store has no way in for vectors without a model."""
 
-    vectors: list[list[float]] = []
+    def __init__(self) -> None:
+        self.vectors: list[list[float]] = []
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         assert len(texts) == len(self.vectors)
@@ -47,7 +48,7 @@ class LangchainMemory(System):
         documents = [Document("", metadata=entry) for entry in metadata]
         self.store.add_documents(documents, ids=keys)
 
-    def finish(self, *, rows: int) -> None:  # noqa: ARG002
+    def finish(self, *, rows: int) -> None:
         self.store.dump(str(self._file()))
 
     def search(self, query: np.ndarray, *, k: int) -> Any:

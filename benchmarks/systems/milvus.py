@@ -46,7 +46,7 @@ class Milvus(System):
         ]
         self.client.upsert("rows", lines)
 
-    def finish(self, *, rows: int) -> None:  # noqa: ARG002
+    def finish(self, *, rows: int) -> None:
         self.client.flush("rows")
         self.client.load_collection("rows")
 

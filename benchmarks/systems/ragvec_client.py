@@ -36,7 +36,7 @@ class RagvecClient(System):
             ],
         )
 
-    def finish(self, *, rows: int) -> None:  # noqa: ARG002
+    def finish(self, *, rows: int) -> None:
         store = ragvec.Store(engine=self.client.session.engine)
         store.bucket("bench").index("rows").optimize()
 

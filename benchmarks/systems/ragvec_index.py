@@ -25,7 +25,6 @@ def ragvec_filter(condition: Condition) -> dict[str, Any]:
 
 class RagvecIndex(System):
     batch = 250_000
-    options: dict[str, Any] = {}
 
     def __init__(self, folder: Path, *, dimension: int, threads: int) -> None:
         super().__init__(folder, dimension=dimension, threads=threads)
@@ -46,7 +45,7 @@ class RagvecIndex(System):
     def put(self, keys: list[str], vectors: np.ndarray, metadata: list[dict[str, Any]]) -> None:
         self.index.put(keys, vectors, metadata)
 
-    def finish(self, *, rows: int) -> None:  # noqa: ARG002
+    def finish(self, *, rows: int) -> None:
         self.index.optimize()
 
     def tune(self, setting: Any) -> None:
@@ -69,17 +68,18 @@ class RagvecIndex(System):
     def rows(self, answer: Any) -> list[int]:
         return [int(key) for key in answer[0]]
 
+    def parts(self) -> int | None:
+        return len(self.index.stats().segments)
+
     def close(self) -> None:
         self.store.close()
 
     def _store(self) -> ragvec.Store:
-        return ragvec.Store(self.folder / "store", **self.options)
+        return ragvec.Store(self.folder / "store")
 
 
 class RagvecFaiss(RagvecIndex):
-    options = {"backend": "faiss"}
-
     def _store(self) -> ragvec.Store:
         if "backend" not in inspect.signature(ragvec.Store).parameters:
             raise Unsupported("this ragvec has no choice of backend")
-        return super()._store()
+        return ragvec.Store(self.folder / "store", backend="faiss")
