@@ -2,49 +2,145 @@
 
 Every distance that a caller sees is computed by `exact_distances`: in float64, row by row, then rounded to float32. Its
 result for a row does not depend on the rows beside it, so the same pair gives the same distance on every path, page and
-process, and equal vectors tie exactly.
+process, and equal vectors tie exactly. Float32 products (`dots`) come from whatever BLAS numpy has and only choose
+whose distances are computed; `lower_upper_bounds` says how far they can be off.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Any, TypeAlias
+
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from ragvec.types import Distances, FloatMatrix, FloatVector, Metric
 
-__all__ = ["exact_distances", "lower_upper_bounds", "row_norms", "squared_euclidean"]
+__all__ = [
+    "Probe",
+    "dots",
+    "exact_distances",
+    "lower_upper_bounds",
+    "row_norms",
+    "safe_norms",
+    "slack",
+    "squared_euclidean",
+]
 
-_BLOCK = 256
+_BLOCK_ENTRIES = 1 << 15
+"""Entries that are widened to float64 at a time: 256 KB, which stays in the cache."""
 _NOISE = 1e-14
 """Cosine distances below this are rounding noise of 1 − cos θ in float64; they are reported as 0."""
 _SAFE_NORMS = (1e-15, 1e15)
 """Norms between these let float32 products of a row with a unit vector neither overflow nor lose precision to
 underflow."""
+_LARGEST = float(np.finfo(np.float32).max)
+_ROUNDING = 2.0**-53
+_vecdot: Any = getattr(np, "vecdot", None)  # numpy 2
+_Wide: TypeAlias = npt.NDArray[np.float64]
 
 
-def exact_distances(rows: FloatMatrix, query: FloatVector, *, metric: Metric) -> Distances:
+class Probe(msgspec.Struct, frozen=True, eq=False):
+    """A query with what all distances to it need, so that it is computed once: make one with `Probe.of`.
+
+    `vector` is the query, float32 (d,), `wide` the same in float64, `square` the sum of its squares and `length` its
+    root, both to the precision of float64, `unit` the query's direction, float32 (d,), zeros for a query of zeros.
+    """
+
+    vector: FloatVector
+    wide: _Wide
+    square: float
+    length: float
+    unit: FloatVector
+
+    @classmethod
+    def of(cls, query: FloatVector | Probe) -> Probe:
+        """The probe for a float32 vector, which must not change while the probe is used; a probe gives itself."""
+        if isinstance(query, Probe):
+            return query
+        wide = query.astype(np.float64)
+        square = float(wide.dot(wide))
+        length = math.sqrt(square)
+        if _SAFE_NORMS[0] < length < _SAFE_NORMS[1]:
+            return cls(query, wide, square, length, query * np.float32(1.0 / length))
+        return cls(query, wide, square, length, (wide / (length or 1.0)).astype(np.float32))
+
+
+def exact_distances(rows: FloatMatrix, query: FloatVector | Probe, *, metric: Metric) -> Distances:
     """Return the distance of each row to `query`, float32 (n,), in row order.
 
     `rows` is float32 (n, d), `query` float32 (d,). Cosine is 1 − cos θ in [0, 2], independent of scale; euclidean is
     the root of the sum of squares (S3 Vectors; other services give `squared_euclidean`). Neither argument is modified.
     """
-    q = query.astype(np.float64)
+    probe = Probe.of(query)
+    of_block = _cosine if metric == "cosine" else _euclidean
+    step = max(1, _BLOCK_ENTRIES // max(1, rows.shape[1]))
+    if len(rows) <= step:
+        return of_block(rows.astype(np.float64, order="C"), probe)
     out = np.empty(len(rows), dtype=np.float32)
-    q_square = float(np.einsum("i,i->", q, q))
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK].astype(np.float64)
-        if metric == "cosine":
-            # sqrt(a·b) rather than sqrt(a)·sqrt(b): exactly a when both are equal, so a vector is at distance 0 from
-            # itself.
-            norms = np.sqrt(np.einsum("ij,ij->i", block, block) * q_square)
-            cosine = np.einsum("ij,j->i", block, q) / norms
-            distance = np.clip(1.0 - cosine, 0.0, 2.0)
-            distance[distance < _NOISE] = 0.0
-        else:
-            block -= q
-            distance = np.minimum(np.sqrt(np.einsum("ij,ij->i", block, block)), np.finfo(np.float32).max)
-        out[start : start + _BLOCK] = distance
+    wide = np.empty((step, rows.shape[1]), dtype=np.float64)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        block = wide[: len(part)]
+        block[...] = part
+        out[start : start + step] = of_block(block, probe)
     return out
+
+
+# A distance is defined by sums in the order of numpy's own loops (einsum), which neither the other rows nor the
+# processor changes. The BLAS is several times faster but adds in an order of its own. Its sums serve where they are
+# proven to round to the same float32, which is nearly always.
+
+
+def _cosine(block: _Wide, probe: Probe) -> Distances:
+    """Float32 distances of the rows of `block`, float64 and C-contiguous."""
+    if _vecdot is None:
+        return _cosine_by_definition(block, probe)
+    norms = _vecdot(block, block)
+    norms *= probe.square
+    distance = _vecdot(block, probe.wide)
+    distance /= np.sqrt(norms, out=norms)
+    np.subtract(1.0, distance, out=distance)
+    # Products of float32 are exact in float64. In either order a sum of d of them is off by d·u of both norms at most,
+    # a norm's square by d·u of itself; twice that for two orders.
+    error = (5 * block.shape[1] + 32) * _ROUNDING
+    low: Distances = (distance - error).astype(np.float32)
+    high: Distances = (distance + error).astype(np.float32)
+    if low.tobytes() != high.tobytes():
+        unsettled = low != high
+        low[unsettled] = _cosine_by_definition(block[unsettled], probe)
+    return low
+
+
+def _cosine_by_definition(block: _Wide, probe: Probe) -> Distances:
+    # sqrt(a·b) rather than sqrt(a)·sqrt(b): exactly a when both are equal, so a vector is at distance 0 from itself.
+    norms: _Wide = np.einsum("ij,ij->i", block, block) * np.einsum("i,i->", probe.wide, probe.wide)
+    cosine: _Wide = np.einsum("ij,j->i", block, probe.wide) / np.sqrt(norms)
+    distance = np.minimum(1.0 - cosine, 2.0)
+    distance[distance < _NOISE] = 0.0
+    return distance.astype(np.float32)
+
+
+def _euclidean(block: _Wide, probe: Probe) -> Distances:
+    """Float32 distances of the rows of `block`, float64 and C-contiguous, which is overwritten."""
+    block -= probe.wide
+    if _vecdot is None:
+        return _lengths_by_definition(block)
+    length = _vecdot(block, block)
+    np.minimum(np.sqrt(length, out=length), _LARGEST, out=length)
+    error = (block.shape[1] + 8) * _ROUNDING
+    low: Distances = (length * (1.0 - error)).astype(np.float32)
+    high: Distances = (length * (1.0 + error)).astype(np.float32)
+    if low.tobytes() != high.tobytes():
+        unsettled = low != high
+        low[unsettled] = _lengths_by_definition(block[unsettled])
+    return low
+
+
+def _lengths_by_definition(block: _Wide) -> Distances:
+    squares: _Wide = np.einsum("ij,ij->i", block, block)
+    return np.minimum(np.sqrt(squares), _LARGEST).astype(np.float32)
 
 
 def squared_euclidean(rows: FloatMatrix, query: FloatVector) -> Distances:
@@ -54,17 +150,52 @@ def squared_euclidean(rows: FloatMatrix, query: FloatVector) -> Distances:
     """
     difference = rows.astype(np.float64) - query
     squares: npt.NDArray[np.float64] = np.einsum("ij,ij->i", difference, difference)
-    return squares.clip(max=float(np.finfo(np.float32).max)).astype(np.float32)
+    return squares.clip(max=_LARGEST).astype(np.float32)
 
 
 def row_norms(rows: FloatMatrix) -> FloatVector:
-    """Return the euclidean norm of each row, float32 (n,), computed in float64."""
+    """Return the euclidean norm of each row, float32 (n,), computed in float64, for bounds: not the same to the last
+    digit on every machine."""
     out = np.empty(len(rows), dtype=np.float32)
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK].astype(np.float64)
-        with np.errstate(over="ignore"):  # an infinite norm is one that no bound relies on
-            out[start : start + _BLOCK] = np.sqrt(np.einsum("ij,ij->i", block, block))
+    step = max(1, _BLOCK_ENTRIES // max(1, rows.shape[1]))
+    with np.errstate(over="ignore"):  # an infinite norm is one that no bound relies on
+        for start in range(0, len(rows), step):
+            block = rows[start : start + step].astype(np.float64, order="C")
+            squares = np.einsum("ij,ij->i", block, block) if _vecdot is None else _vecdot(block, block)
+            out[start : start + step] = np.sqrt(squares, out=squares)
     return out
+
+
+def dots(rows: FloatMatrix, other: FloatMatrix | FloatVector, *, out: FloatVector) -> FloatVector:
+    """Write into `out`, float32 (n,), the float32 product of each row with `other`: a vector (d,), or a matrix (n, d)
+    whose rows it takes by turns. Returns `out`.
+
+    Each product is one call of the BLAS's dot, in this thread: its matrix-vector product, a little faster on matrices
+    that fit the cache, starts threads from some thousand rows on, and waits for them for a time slice of the system's
+    when the processors are busy. The caller silences overflow.
+    """
+    if _vecdot is not None:
+        _vecdot(rows, other, out=out)
+    else:
+        right = other[..., np.newaxis]
+        np.matmul(rows[:, np.newaxis, :], right, out=out[:, np.newaxis, np.newaxis])
+    return out
+
+
+def slack(dimension: int) -> float:
+    """The worst-case rounding error of a float32 product of a row with the unit query, as a share of the row's norm.
+
+    It is γ = d·u/(1 − d·u) (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., §3.1), doubled for the
+    steps after it: a norm from a float32 sum of squares, a division, a subtraction.
+    """
+    return 2.0 * (dimension + 8) * 2.0**-24
+
+
+def safe_norms(norms: FloatVector) -> bool:
+    """Whether float32 products of rows with these norms, float32 (n,), n ≥ 1, and a unit vector have the precision that
+    `slack` promises, for all of them."""
+    # argmin finds a NaN first, and takes a quarter of the time of min.
+    return bool(norms[norms.argmin()] > _SAFE_NORMS[0] and norms[norms.argmax()] < _SAFE_NORMS[1])
 
 
 def lower_upper_bounds(
@@ -73,27 +204,27 @@ def lower_upper_bounds(
     """Return float32 (n,) lower and upper bounds on a monotone function of each row's distance.
 
     `products` are float32 dot products of the rows with the *unit* query, in any summation order; `norms` are the rows'
-    norms. The bounds add the worst-case rounding error of such a product, γ = d·u/(1 − d·u) times both norms (Higham,
-    Accuracy and Stability of Numerical Algorithms, 2nd ed., §3.1), doubled for the steps after it. Rows whose norm
-    makes float32 unsafe get infinite bounds.
+    norms, from a float32 or a better sum of squares. The bounds add and take away the `slack` of both norms. Rows whose
+    norm makes float32 unsafe get infinite bounds.
     """
-    gamma = 2.0 * (dimension + 8) * 2.0**-24
+    gamma = slack(dimension)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if metric == "cosine":
             score = -products / norms
-            slack: npt.NDArray[np.float32] | float = gamma
+            margin: npt.NDArray[np.float32] | float = gamma
         else:
             # |x − q|² − |q|² = |x|² − 2 |q| x·q̂
             score = norms * norms - np.float32(2.0 * query_norm) * products
-            slack = np.float32(gamma) * (norms + np.float32(query_norm)) ** 2
-        lower = (score - slack).astype(np.float32, copy=False)
-        upper = (score + slack).astype(np.float32, copy=False)
-    unsafe = ~((norms > _SAFE_NORMS[0]) & (norms < _SAFE_NORMS[1]))
-    if metric == "euclidean":
-        unsafe &= norms != 0
-        if not query_norm < _SAFE_NORMS[1]:
-            unsafe[:] = True
-    if unsafe.any():
+            margin = np.float32(gamma) * (norms + np.float32(query_norm)) ** 2
+        lower = (score - margin).astype(np.float32, copy=False)
+        upper = (score + margin).astype(np.float32, copy=False)
+    if not safe_norms(norms):
+        unsafe = ~((norms > _SAFE_NORMS[0]) & (norms < _SAFE_NORMS[1]))
+        if metric == "euclidean":
+            unsafe &= norms != 0
         lower[unsafe] = -np.inf
         upper[unsafe] = np.inf
+    if metric == "euclidean" and not query_norm < _SAFE_NORMS[1]:
+        lower[:] = -np.inf
+        upper[:] = np.inf
     return lower, upper
