@@ -26,7 +26,7 @@ from benchmarks.stores import built, loaded, place
 from benchmarks.systems import system
 from benchmarks.systems.base import Condition
 
-__all__ = ["LABELS", "ask", "measure", "prepare"]
+__all__ = ["LABELS", "SHARES", "TARGET", "ask", "measure", "prepare"]
 
 SHARES = {"50%": 0.5, "10%": 0.1, "2%": 0.02, "1%": 0.01, "0.1%": 0.001, "0.01%": 0.0001}
 LABELS = (*SHARES, "same", "opposite")
