@@ -12,12 +12,15 @@ from typing import Protocol
 
 import msgspec
 
+from ragvec.errors import InvalidRequest, MissingExtra
 from ragvec.extras import available
 from ragvec.types import FloatMatrix, Metric, RowArray
 
 __all__ = ["AnnBackend", "AnnSegment", "BuildReport", "OperatingPoint", "available_backend"]
 
 _log = logging.getLogger("ragvec.ann")
+_LIBRARIES = {"scann": "scann", "faiss": "faiss-cpu"}
+"""The backends, best first, and the packages that bring their libraries."""
 
 
 class OperatingPoint(msgspec.Struct, frozen=True):
@@ -92,16 +95,52 @@ class AnnBackend(Protocol):
         ...
 
 
-def available_backend() -> AnnBackend | None:
-    """ScaNN where it is installed and loads, else None: everything is then searched exactly."""
-    if not available("scann"):
-        return None
-    from ragvec.ann.scann_library import library
-    from ragvec.ann.scann_segment import ScannBackend
+def available_backend(name: str | None = None) -> AnnBackend | None:
+    """The backend called `name`, "scann" or "faiss"; None for "exact": everything is then searched exactly.
 
-    try:
-        library()
-    except ImportError as error:
-        _log.warning("ScaNN is installed but does not load, searches are exact instead: %s", error)
+    Without a name the best one here: ScaNN where it is installed and loads, else faiss likewise, else None.
+
+    Raises:
+        InvalidRequest: there is no backend of that name. MissingExtra: it is not installed, or does not load here.
+    """
+    if name == "exact":
         return None
-    return ScannBackend()
+    if name is None:
+        return next((backend for known in _LIBRARIES if (backend := _if_it_loads(known)) is not None), None)
+    if name not in _LIBRARIES:
+        raise InvalidRequest(
+            f"Expected a backend of `scann`, `faiss` and `exact`, got `{name}`: leave it out for the best one here",
+            path="backend",
+        )
+    try:
+        return _backend(name)
+    except ImportError as error:
+        limits = ", for which there are packages on Linux only," if name == "scann" else ""
+        raise MissingExtra(
+            package=_LIBRARIES[name], extra=name, purpose=f"The backend `{name}`{limits} does not load ({error}); it"
+        ) from error
+
+
+def _if_it_loads(name: str) -> AnnBackend | None:
+    if not available(name):
+        return None
+    try:
+        return _backend(name)
+    except ImportError as error:
+        _log.warning("%s is installed but does not load, segments do without it: %s", _LIBRARIES[name], error)
+        return None
+
+
+def _backend(name: str) -> AnnBackend:
+    """The backend with its library loaded. Raises ImportError when that fails."""
+    if name == "scann":
+        from ragvec.ann import scann_library
+        from ragvec.ann.scann_segment import ScannBackend
+
+        scann_library.library()
+        return ScannBackend()
+    from ragvec.ann import faiss_library
+    from ragvec.ann.faiss_segment import FaissBackend
+
+    faiss_library.library()
+    return FaissBackend()
