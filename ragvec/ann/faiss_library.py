@@ -34,7 +34,10 @@ def library() -> Any:
     if _module is None:
         if sys.platform == "darwin":
             os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
-        _module = require("faiss", extra="faiss", purpose="An index by faiss", package="faiss-cpu")
+        try:
+            _module = require("faiss", extra="faiss", purpose="An index by faiss", package="faiss-cpu")
+        except SystemExit as error:  # so it ends where its extension module is missing
+            raise ImportError("faiss has no library for this machine", name="faiss") from error
     return _module
 
 
