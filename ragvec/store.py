@@ -51,17 +51,30 @@ _PAGE = 1000
 class Store:
     """The store in the folder `path`, made when the folder is absent or empty; also over any `engine`.
 
+    `backend` is the library of the approximate index: "scann", "faiss", or "exact" for none; by default the best one
+    here. It is a matter of this opening, not of the store.
+
     Raises:
-        NotAStore, StoreTooNew, StoreReadOnly: see those.
+        NotAStore, StoreTooNew, StoreReadOnly: see those. InvalidRequest: there is no such backend. MissingExtra: it is
+        not installed.
     """
 
     def __init__(
-        self, path: str | Path | None = None, *, read_only: bool = False, engine: Engine | None = None
+        self,
+        path: str | Path | None = None,
+        *,
+        read_only: bool = False,
+        backend: str | None = None,
+        engine: Engine | None = None,
     ) -> None:
         if (path is None) == (engine is None):
             raise InvalidRequest("Expected exactly one of `path` and `engine`", path="path")
+        if engine is not None and backend is not None:
+            raise InvalidRequest("Expected `backend` with `path` only: an engine has one already", path="backend")
         self.path = None if path is None else Path(path)
-        self.engine: Engine = LocalEngine(path, read_only=read_only) if path is not None else _given(engine)
+        self.engine: Engine = (
+            LocalEngine(path, read_only=read_only, backend=backend) if path is not None else _given(engine)
+        )
         self._session = Session(self.engine, NATIVE, account="000000000000", region="local")
 
     def __enter__(self) -> Store:

@@ -41,21 +41,28 @@ class OperationMethod(Protocol):
 
 
 def connect(
-    path: str | Path, *, dialect: str = "native", read_only: bool = False, account: str = ACCOUNT, region: str = REGION
+    path: str | Path,
+    *,
+    dialect: str = "native",
+    read_only: bool = False,
+    backend: str | None = None,
+    account: str = ACCOUNT,
+    region: str = REGION,
 ) -> Client:
     """Open the store at `path` (made when the folder is absent or empty) and return a client on it.
 
-    `dialect` is native, s3, oss, cos or tos: whose limits, name rules, filters and distances hold. `account` and
+    `dialect` is native, s3, oss, cos or tos: whose limits, name rules, filters and distances hold. `backend` is the
+    library of the approximate index: "scann", "faiss", or "exact" for none; by default the best one here. `account` and
     `region` go into ARNs.
 
     Raises:
         StoreError: the folder cannot be opened; see its subclasses.
-        InvalidRequest: there is no such dialect.
+        InvalidRequest: there is no such dialect or backend. MissingExtra: the backend is not installed.
     """
     from ragvec.engine.local.engine import LocalEngine
 
     dialect_named(dialect)
-    engine = LocalEngine(path, read_only=read_only)
+    engine = LocalEngine(path, read_only=read_only, backend=backend)
     return Client(engine, dialect=dialect, account=account, region=region, endpoint_url=Path(path).absolute().as_uri())
 
 

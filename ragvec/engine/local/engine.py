@@ -30,10 +30,12 @@ class LocalEngine:
 
     `clock` gives epoch seconds. With `background` segments are built by a thread as data grow; without it only by
     `optimize()`. Of the indexes in use, `most_open` stay open at a time (by default as many as suit the number of files
-    that a process may have open); the others are opened again when they are used.
+    that a process may have open); the others are opened again when they are used. `backend` names the library that
+    builds and searches segments, see `available_backend`; those of another are replaced by the next build.
 
     Raises:
-        NotAStore, StoreTooNew, StoreReadOnly, StoreError: see those.
+        NotAStore, StoreTooNew, StoreReadOnly, StoreError: see those. InvalidRequest: there is no such backend.
+        MissingExtra: it is not installed.
     """
 
     def __init__(
@@ -44,10 +46,12 @@ class LocalEngine:
         recall_target: float = RECALL_TARGET,
         background: bool = True,
         most_open: int | None = None,
+        backend: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = Path(path)
         self.read_only = read_only
+        self._backend = available_backend(backend)
         # Absolute from the start: connections and maps are opened later, wherever the program has gone by then.
         self._folder = StoreFolder(self.path.absolute())
         self._recall_target = recall_target
@@ -57,7 +61,6 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._maintenance = Maintenance() if background and not read_only else None
-        self._backend = available_backend()
         self.catalog = LocalCatalog(self._folder, read_only=read_only, on_create=self._make_files, on_drop=self._drop)
         if not read_only:
             self._sweep()
