@@ -95,10 +95,11 @@ class AnnBackend(Protocol):
         ...
 
 
-def available_backend(name: str | None = None) -> AnnBackend | None:
+def available_backend(name: str | None = None, *, threads: int | None = None) -> AnnBackend | None:
     """The backend called `name`, "scann" or "faiss"; None for "exact": everything is then searched exactly.
 
-    Without a name the best one here: ScaNN where it is installed and loads, else faiss likewise, else None.
+    Without a name the best one here: ScaNN where it is installed and loads, else faiss likewise, else None. It builds
+    in up to `threads` threads, by default as many as suit this process.
 
     Raises:
         InvalidRequest: there is no backend of that name. MissingExtra: it is not installed, or does not load here.
@@ -106,14 +107,14 @@ def available_backend(name: str | None = None) -> AnnBackend | None:
     if name == "exact":
         return None
     if name is None:
-        return next((backend for known in _LIBRARIES if (backend := _if_it_loads(known)) is not None), None)
+        return next((found for known in _LIBRARIES if (found := _if_it_loads(known, threads)) is not None), None)
     if name not in _LIBRARIES:
         raise InvalidRequest(
             f"Expected a backend of `scann`, `faiss` and `exact`, got `{name}`: leave it out for the best one here",
             path="backend",
         )
     try:
-        return _backend(name)
+        return _backend(name, threads)
     except ImportError as error:
         limits = ", for which there are packages on Linux only," if name == "scann" else ""
         raise MissingExtra(
@@ -121,26 +122,26 @@ def available_backend(name: str | None = None) -> AnnBackend | None:
         ) from error
 
 
-def _if_it_loads(name: str) -> AnnBackend | None:
+def _if_it_loads(name: str, threads: int | None) -> AnnBackend | None:
     if not available(name):
         return None
     try:
-        return _backend(name)
+        return _backend(name, threads)
     except ImportError as error:
         _log.warning("%s is installed but does not load, segments do without it: %s", _LIBRARIES[name], error)
         return None
 
 
-def _backend(name: str) -> AnnBackend:
+def _backend(name: str, threads: int | None) -> AnnBackend:
     """The backend with its library loaded. Raises ImportError when that fails."""
     if name == "scann":
         from ragvec.ann import scann_library
         from ragvec.ann.scann_segment import ScannBackend
 
         scann_library.library()
-        return ScannBackend()
+        return ScannBackend(threads=threads)
     from ragvec.ann import faiss_library
     from ragvec.ann.faiss_segment import FaissBackend
 
     faiss_library.library()
-    return FaissBackend()
+    return FaissBackend(threads=threads)
