@@ -1,0 +1,361 @@
+"""Filtered search in a segment: of the rows that match, only those that may be among the nearest are read.
+
+A segment's rows are divided into leaves. Of each leaf its centre and its spread are kept, and of each row its leaf and
+a sketch of how it lies from the centre (see `ragvec.ann.sketch`). From these every match gets an estimate of its score
+whose error is known to the extent that it was measured at build. The best by estimate are scored exactly, and then all
+those, and only those, whose estimate is not so far below the k-th best that they are unlikely to reach it. This rule
+does not depend on where the matches lie: when they are all far from the query, so is the k-th best of them.
+
+Scores are those of `ragvec.ann.projection`: x·q − |x|²/2, measured from the mean of the rows, as one inner product with
+a further coordinate.
+
+Files, beside others:
+
+    leaves.npz          frame, axes, centres, spreads and the measured calibration
+    leaf_of_row.npy     uint16 (rows,), uint32 from 65,537 leaves on
+    leaf_sketches.npy   uint64 (rows, 2)
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ragvec.ann import sketch
+from ragvec.ann.calibration import Calibration, calibrate
+from ragvec.ann.exact import Neighbours, rescore
+from ragvec.ann.projection import Frame
+from ragvec.errors import Corrupted
+from ragvec.types import FloatMatrix, FloatVector, Metric, RowArray
+
+__all__ = ["Grouped", "Leaves", "Visit"]
+
+_SMALL = "leaves.npz"
+_OF_ROW = "leaf_of_row.npy"
+_SKETCHES = "leaf_sketches.npy"
+_FORMAT = 1
+
+_BLOCK = 4096
+_SAMPLE = 32768
+"""Rows that tell where the middle is and along which axes the rows lie."""
+_CALIBRATION_ROWS = 65536
+_QUERIES = 192
+_FIRST = 32
+"""How many more than k, at least, are scored first; the k-th best of them sets the limit."""
+_FIRST_SHARE = 1.25
+_STRIDE_SAMPLE = 4096
+"""Estimates whose order tells where to cut; ordering all of them would take as long as making them."""
+_ALL = 256
+"""Up to this many matches are all scored."""
+_MOST = 0.6
+"""From this share of the matches on, scoring all of them costs no more than choosing."""
+
+
+class Grouped:
+    """The matches of a filter in a segment, by leaf: made once for each filter and segment, and not modified after."""
+
+    def __init__(self, rows: RowArray, leaves: npt.NDArray[np.intp], counts: npt.NDArray[np.intp], codes: Any) -> None:
+        self.rows = rows
+        """Positions within the segment, uint32 (m,), ascending within each leaf."""
+        self.leaves = leaves
+        """The leaves that have matches, ascending."""
+        self.counts = counts
+        """How many each of them has."""
+        self.codes: sketch.Codes = codes
+        """The matches' sketches, uint64 (2, m)."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes: about 20 bytes a match."""
+        return self.rows.nbytes + self.leaves.nbytes + self.counts.nbytes + self.codes.nbytes
+
+
+class Visit:
+    """What a search found, and what it looked at to find it."""
+
+    def __init__(self, neighbours: Neighbours, grouped: Grouped, looked: npt.NDArray[np.intp] | None) -> None:
+        self.neighbours = neighbours
+        self._grouped = grouped
+        self._looked = looked
+
+    @property
+    def rows(self) -> int:
+        """How many matches were scored exactly."""
+        return len(self._grouped) if self._looked is None else len(self._looked)
+
+    @cached_property
+    def leaves(self) -> int:
+        """How many leaves those are in."""
+        if self._looked is None:
+            return len(self._grouped.leaves)
+        ends = np.cumsum(self._grouped.counts)
+        return len(np.unique(np.searchsorted(ends, self._looked, side="right")))
+
+
+class Leaves:
+    """What a segment keeps for filtered search: see `measure`, which makes it, and `load`."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        *,
+        of_row: npt.NDArray[np.unsignedinteger[Any]],
+        codes: sketch.Codes,
+        axes: FloatMatrix,
+        centres: FloatMatrix,
+        spreads: FloatVector,
+        calibration: Calibration,
+    ) -> None:
+        self.frame = frame
+        self.of_row = of_row
+        self.centres = centres
+        self.spreads = spreads
+        self.calibration = calibration
+        self._codes = codes
+        self._axes = axes
+
+    @classmethod
+    def measure(cls, rows: FloatMatrix, of_row: npt.NDArray[np.unsignedinteger[Any]], *, metric: Metric, seed: int = 0) -> Leaves:
+        """Make what is needed for `rows` float32 (n, d), n ≥ 1, of which row i is in leaf `of_row[i]`.
+
+        Rows are read in blocks; the same `seed` gives the same result. Nothing is modified.
+        """
+        chosen = _sample(len(rows), _SAMPLE, seed)
+        sampled = np.take(rows, chosen, axis=0)
+        frame = Frame.around(sampled, metric=metric)
+        count = int(of_row.max()) + 1
+        of_row = of_row.astype(np.uint16 if count <= 1 << 16 else np.uint32)
+        centres = _centres(rows, of_row, count, frame)
+        axes = sketch.axes(_extended(frame, sampled) - centres[of_row[chosen]], seed=seed)
+        codes, spreads = _encoded(rows, of_row, frame, centres, axes)
+        leaves = cls(
+            frame,
+            of_row=of_row,
+            codes=codes,
+            axes=axes,
+            centres=centres,
+            spreads=spreads,
+            calibration=Calibration.none(),
+        )
+        leaves.calibration = leaves._calibrated(rows, seed=seed)
+        return leaves
+
+    def save(self, folder: Path) -> None:
+        """Write the files into `folder`; making them durable is the caller's."""
+        np.save(folder / _OF_ROW, self.of_row, allow_pickle=False)
+        np.save(folder / _SKETCHES, self._codes, allow_pickle=False)
+        with (folder / _SMALL).open("wb") as file:
+            np.savez(
+                file,
+                format=np.array(_FORMAT),
+                metric=np.array(self.frame.metric),
+                middle=self.frame.centre,
+                scale=np.array(self.frame.scale),
+                axes=self._axes,
+                centres=self.centres,
+                spreads=self.spreads,
+                **self.calibration.arrays(),
+            )
+
+    @classmethod
+    def load(cls, folder: Path) -> Leaves:
+        """Open what `save` wrote; what there is of every row stays in mapped files.
+
+        Raises:
+            Corrupted: a file is missing or is not what it should be.
+        """
+        try:
+            with np.load(folder / _SMALL, allow_pickle=False) as stored:
+                small = {name: stored[name] for name in stored.files}
+            if int(small["format"]) != _FORMAT:
+                raise ValueError(f"expected format {_FORMAT}, got format {int(small['format'])}")
+            of_row = np.load(folder / _OF_ROW, mmap_mode="r", allow_pickle=False)
+            codes = np.load(folder / _SKETCHES, mmap_mode="r", allow_pickle=False)
+            if codes.shape != (len(of_row), sketch.WORDS) or codes.dtype != np.uint64:
+                raise ValueError(f"expected {len(of_row)} sketches of 128 bits, got {codes.dtype} {codes.shape}")
+            frame = Frame(
+                metric="cosine" if str(small["metric"]) == "cosine" else "euclidean",
+                centre=small["middle"],
+                scale=float(small["scale"]),
+            )
+            return cls(
+                frame,
+                # Not as np.memmap, whose every operation costs microseconds more.
+                of_row=np.asarray(of_row),
+                codes=np.asarray(codes),
+                axes=small["axes"],
+                centres=small["centres"],
+                spreads=small["spreads"],
+                calibration=Calibration.of(small),
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise Corrupted(f"`{folder / _SMALL}` and its files do not describe leaves: {error}", store=str(folder)) from error
+
+    def group(self, rows: RowArray) -> Grouped:
+        """The matches `rows`, ascending distinct uint32 positions within the segment, by leaf."""
+        leaf = self.of_row[rows]
+        order = np.argsort(leaf, kind="stable")
+        counts = np.bincount(leaf, minlength=len(self.centres))
+        there = np.flatnonzero(counts)
+        ordered = rows[order]
+        codes = np.ascontiguousarray(self._codes[ordered].T)
+        return Grouped(ordered, there, counts[there], codes)
+
+    def nearest(
+        self,
+        rows: FloatMatrix,
+        query: FloatVector,
+        grouped: Grouped,
+        *,
+        k: int,
+        effort: float = 1.0,
+        recall_target: float = 0.98,
+    ) -> Visit:
+        """The `k` nearest to `query` (d,) among the matches, with exact distances; ties with the k-th are included when
+        they were looked at, as nearly all are.
+
+        `rows` are the segment's, float32 (n, d). Each of the true `k` nearest is found with probability
+        `recall_target`, as measured with filters of several kinds and selectivities. `effort` divides what is permitted
+        to be lost: with 2 half as much as with 1, with infinity nothing.
+        """
+        lost = (1.0 - recall_target) / effort
+        first = max(_FIRST + k, math.ceil(_FIRST_SHARE * k))
+        reach = self.calibration.reach(lost) if lost > 0 else math.inf
+        if len(grouped) <= max(_ALL, first) or reach == math.inf:
+            return self._every(rows, query, grouped, k)
+        placed = self.place(query)
+        estimates = self._estimates(placed, grouped, reach)
+        cut = _cut(estimates, first)
+        looked = np.flatnonzero(estimates >= cut)
+        if not k <= len(looked) <= _MOST * len(grouped):
+            return self._every(rows, query, grouped, k)
+        found = rescore(rows, query, candidates=grouped.rows[looked], k=k, metric=self.frame.metric)
+        limit = self._score(float(found.distances[k - 1]), placed)
+        if not limit >= cut:
+            looked = np.flatnonzero(~(estimates < limit))
+            if len(looked) > _MOST * len(grouped):
+                return self._every(rows, query, grouped, k)
+            found = rescore(rows, query, candidates=grouped.rows[looked], k=k, metric=self.frame.metric)
+        return Visit(found, grouped, looked)
+
+    def cost(self, matches: int, k: int, *, recall_target: float = 0.98) -> float:
+        """How many of `matches` rows `nearest` scores exactly, on average, when a filter has nothing to do with the
+        query."""
+        return self.calibration.looked(matches, k, lost=1.0 - recall_target)
+
+    def place(self, query: FloatVector) -> FloatVector:
+        """`query` (d,) as the vector (d + 1,) whose inner products with rows so extended are their scores."""
+        placed = np.empty(len(query) + 1, dtype=np.float32)
+        placed[:-1] = self.frame.place(query[np.newaxis])[0]
+        placed[-1] = 1.0
+        return placed
+
+    def extended(self, rows: FloatMatrix) -> FloatMatrix:
+        """`rows` (n, d) as float32 (n, d + 1), whose inner products with a placed query are their scores."""
+        return _extended(self.frame, rows)
+
+    def _calibrated(self, rows: FloatMatrix, *, seed: int) -> Calibration:
+        chosen = _sample(len(rows), _CALIBRATION_ROWS, seed)
+        own = _sample(len(chosen), _QUERIES, seed + 1)
+        queries = self.extended(np.take(rows, chosen[own], axis=0))
+        queries[:, -1] = 1.0
+        scores = np.empty((len(own), len(chosen)), dtype=np.float32)
+        for start in range(0, len(chosen), _BLOCK):
+            part = self.extended(np.take(rows, chosen[start : start + _BLOCK], axis=0))
+            scores[:, start : start + len(part)] = queries @ part.T
+        return calibrate(
+            queries=queries,
+            own=own,
+            scores=scores,
+            of_row=self.of_row[chosen].astype(np.intp),
+            codes=np.ascontiguousarray(self._codes[chosen].T),
+            coordinates=queries @ self._axes.T,
+            centres=self.centres,
+            spreads=self.spreads,
+            seed=seed,
+        )
+
+    def _every(self, rows: FloatMatrix, query: FloatVector, grouped: Grouped, k: int) -> Visit:
+        found = rescore(rows, query, candidates=grouped.rows, k=min(k, len(grouped)), metric=self.frame.metric)
+        return Visit(found, grouped, None)
+
+    def _estimates(self, placed: FloatVector, grouped: Grouped, reach: float) -> FloatVector:
+        """For each match the greatest score that it is likely to have, to within the error that `reach` allows for."""
+        query, unit = sketch.planes(self._axes @ placed)
+        there = grouped.leaves
+        spreads = self.spreads[there]
+        gain = spreads * np.float32(self.calibration.gain * unit)
+        heights = (self.centres @ placed)[there]
+        heights += spreads * np.float32(reach * math.sqrt(float(placed @ placed)))
+        heights += gain * np.float32(15 * sketch.BITS)
+        estimates = np.repeat(gain * np.float32(-2), grouped.counts)
+        estimates *= sketch.differences(grouped.codes, query)
+        estimates += np.repeat(heights, grouped.counts)
+        return estimates
+
+    def _score(self, distance: float, placed: FloatVector) -> float:
+        """The score of a row at `distance` from the query."""
+        wide = placed[:-1].astype(np.float64)
+        square = 2.0 * distance if self.frame.metric == "cosine" else distance * distance
+        return (float(wide @ wide) - square / self.frame.scale**2) / 2.0
+
+
+def _cut(estimates: FloatVector, first: int) -> float:
+    """About the `first`-th greatest of many, from the order of some of them when they are very many."""
+    step = max(1, len(estimates) * 16 // (first * _STRIDE_SAMPLE)) if len(estimates) > _STRIDE_SAMPLE else 1
+    some = estimates[::step]
+    rank = min(len(some), max(1, round(first / step)))
+    return float(np.partition(some, len(some) - rank)[len(some) - rank])
+
+
+def _sample(count: int, size: int, seed: int) -> npt.NDArray[np.intp]:
+    if count <= size:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, size, replace=False))
+
+
+def _extended(frame: Frame, rows: FloatMatrix) -> FloatMatrix:
+    out = np.empty((len(rows), rows.shape[1] + 1), dtype=np.float32)
+    out[:, :-1] = frame.place(rows)
+    placed = out[:, :-1]
+    out[:, -1] = np.einsum("ij,ij->i", placed, placed)
+    out[:, -1] *= np.float32(-0.5)
+    return out
+
+
+def _centres(rows: FloatMatrix, of_row: npt.NDArray[np.unsignedinteger[Any]], count: int, frame: Frame) -> FloatMatrix:
+    sums = np.zeros((count, rows.shape[1] + 1))
+    for start in range(0, len(rows), _BLOCK):
+        leaf = of_row[start : start + _BLOCK]
+        order = np.argsort(leaf, kind="stable")
+        there, starts = np.unique(leaf[order], return_index=True)
+        sums[there] += np.add.reduceat(_extended(frame, rows[start : start + _BLOCK])[order], starts, axis=0)
+    counts = np.bincount(of_row, minlength=count)
+    return (sums / np.maximum(counts, 1)[:, np.newaxis]).astype(np.float32)
+
+
+def _encoded(
+    rows: FloatMatrix,
+    of_row: npt.NDArray[np.unsignedinteger[Any]],
+    frame: Frame,
+    centres: FloatMatrix,
+    axes: FloatMatrix,
+) -> tuple[sketch.Codes, FloatVector]:
+    """The rows' sketches, and for each leaf the root mean square of its rows' coordinates about its centre."""
+    codes = np.empty((len(rows), sketch.WORDS), dtype=np.uint64)
+    squares = np.zeros(len(centres))
+    for start in range(0, len(rows), _BLOCK):
+        leaf = of_row[start : start + _BLOCK]
+        coordinates = (_extended(frame, rows[start : start + _BLOCK]) - centres[leaf]) @ axes.T
+        codes[start : start + _BLOCK] = sketch.encode(coordinates)
+        squares += np.bincount(leaf, weights=np.einsum("ij,ij->i", coordinates, coordinates), minlength=len(centres))
+    counts = np.bincount(of_row, minlength=len(centres))
+    return codes, np.sqrt(squares / np.maximum(counts, 1)).astype(np.float32)
