@@ -170,9 +170,9 @@ def dots(rows: FloatMatrix, other: FloatMatrix | FloatVector, *, out: FloatVecto
     """Write into `out`, float32 (n,), the float32 product of each row with `other`: a vector (d,), or a matrix (n, d)
     whose rows it takes by turns. Returns `out`.
 
-    Each product is one call of the BLAS's dot, in this thread: its matrix-vector product, a little faster on matrices
-    that fit the cache, starts threads from some thousand rows on, and waits for them for a time slice of the system's
-    when the processors are busy. The caller silences overflow.
+    Each product is one call of the BLAS's dot, in this thread. Its matrix-vector product is a little faster on matrices
+    that fit the cache, takes twice as long on larger ones, and starts threads for some, for which it waits a time slice
+    of the system's when the processors are busy. The caller silences overflow.
     """
     if _vecdot is not None:
         _vecdot(rows, other, out=out)

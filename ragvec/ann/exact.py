@@ -30,11 +30,10 @@ _TOUCH = 32
 """From this many rows on, loads of one entry each before the gather pay: the memory answers them side by side."""
 _DENSE = 4
 """From one candidate in this many rows on, the products with all rows cost less than gathering the candidates."""
-_THREADED_ENTRIES = 1 << 25
-"""Matrices from 128 MB on are multiplied by one call of the BLAS, in as many threads as it has."""
 _QUERIES = 32
-_SCAN_ENTRIES = 1 << 21
-"""Entries of a block of rows that a group of queries is multiplied with, 8 MB."""
+_SCAN_ENTRIES = 1 << 22
+"""Entries of a block of rows that a group of queries is multiplied with: 16 MB, milliseconds of work for the BLAS,
+whose threads wait for each other after each block."""
 
 
 class Neighbours(NamedTuple):
@@ -181,10 +180,7 @@ def _scan(
         return _cut(chosen, exact_distances(rows if kept is None else rows.take(kept, axis=0), probe, metric=metric), k)
     products = np.empty(len(rows), dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        if rows.size >= _THREADED_ENTRIES:
-            np.dot(rows, probe.unit, out=products)
-        else:
-            dots(rows, probe.unit, out=products)
+        dots(rows, probe.unit, out=products)
         lengths = _norms(rows) if norms is None else norms
         if kept is None:
             chosen = _possible(products, lengths, probe, k=k, metric=metric)
@@ -247,6 +243,8 @@ class _Contenders:
         self._held = 0
 
     def add(self, positions: _Positions, lower: FloatVector, upper: FloatVector) -> None:
+        if self._held < self._k <= len(upper):
+            self._limit = min(self._limit, np.partition(upper, self._k - 1)[self._k - 1])
         inside = (lower <= self._limit).nonzero()[0]
         if not len(inside) or not self._k:
             return
@@ -259,7 +257,8 @@ class _Contenders:
         """Ascending, if they were added so."""
         if not self._parts:
             return np.empty(0, dtype=np.intp)
-        self._prune()
+        if len(self._parts) > 1:
+            self._prune()
         return self._parts[0][0]
 
     def _prune(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragvec.distance import exact_distances, lower_upper_bounds, row_norms
+from ragvec.distance import Probe, dots, exact_distances, lower_upper_bounds, row_norms, squared_euclidean
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -49,6 +50,97 @@ def test_a_row_has_the_same_distance_whatever_stands_beside_it(metric: str) -> N
     for at in (0, 1, 2047, 2048, 4999):
         assert exact_distances(rows[at : at + 1].copy(), query, metric=metric)[0] == whole[at]
     assert np.array_equal(exact_distances(rows[::-1], query, metric=metric), whole[::-1])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("dimension", [1, 2, 3, 8, 65])
+def test_the_number_of_rows_does_not_matter(metric: str, dimension: int) -> None:
+    rng = np.random.default_rng(dimension)
+    rows = rng.normal(size=(600, dimension)).astype(np.float32)
+    query = rng.normal(size=dimension).astype(np.float32)
+    alone = [exact_distances(row[None], query, metric=metric)[0] for row in rows]
+    for count in (2, 3, 7, 64, 600):
+        assert exact_distances(rows[:count], query, metric=metric).tolist() == alone[:count]
+
+
+def in_row_order(row: np.ndarray, query: np.ndarray, metric: str) -> np.float32:
+    """The definition: sums in the order of numpy's own loops, in float64."""
+    a, b = row.astype(np.float64), query.astype(np.float64)
+    if metric == "euclidean":
+        return np.float32(min(math.sqrt(np.einsum("i,i->", a - b, a - b)), float(np.finfo(np.float32).max)))
+    cosine = np.einsum("i,i->", a, b) / math.sqrt(np.einsum("i,i->", a, a) * np.einsum("i,i->", b, b))
+    distance = min(1.0 - cosine, 2.0)
+    return np.float32(0.0 if distance < 1e-14 else distance)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("dimension", [2, 3, 100, 384, 1537])
+def test_sums_by_the_blas_change_no_value(metric: str, dimension: int) -> None:
+    rng = np.random.default_rng(dimension)
+    query = rng.normal(size=dimension).astype(np.float32)
+    noise = rng.normal(size=(1200, dimension)) * np.logspace(-8, 1, 1200)[:, None]
+    near = (query + noise).astype(np.float32)
+    # Small integers: sums are exact, and distances may lie just between two float32.
+    grid = rng.integers(-3, 4, size=(400, dimension)).astype(np.float32)
+    grid[~grid.any(axis=1)] = 1.0
+    for rows in (near, -near, near * np.float32(1e-17), near * np.float32(1e17), grid, grid * np.float32(0.1)):
+        got = exact_distances(rows, query, metric=metric)
+        assert got.tolist() == [float(in_row_order(row, query, metric)) for row in rows]
+
+
+@given(
+    st.lists(st.lists(floats, min_size=3, max_size=3), min_size=1, max_size=8), st.lists(floats, min_size=3, max_size=3)
+)
+def test_sums_by_the_blas_change_no_value_of_any_floats(rows: list[list[float]], query: list[float]) -> None:
+    matrix = np.array([row if any(row) else [1.0, 0, 0] for row in rows], dtype=np.float32)
+    vector = np.array(query if any(query) else [0, 1.0, 0], dtype=np.float32)
+    for metric in ("cosine", "euclidean"):
+        got = exact_distances(matrix, vector, metric=metric)
+        assert got.tolist() == [float(in_row_order(row, vector, metric)) for row in matrix]
+
+
+def test_euclidean_distances_are_the_nearest_float32_to_the_true_ones() -> None:
+    rng = np.random.default_rng(5)
+    rows, query = rng.normal(size=(50, 384)).astype(np.float32), rng.normal(size=384).astype(np.float32)
+    for row, got in zip(rows.tolist(), exact_distances(rows, query, metric="euclidean"), strict=True):
+        square = sum((Fraction(a) - Fraction(b)) ** 2 for a, b in zip(row, query.tolist(), strict=True))
+        below, above = np.nextafter(got, np.float32(0)), np.nextafter(got, np.float32(np.inf))
+        low, high = (Fraction(float(got)) + Fraction(float(other)) for other in (below, above))
+        assert (low / 2) ** 2 <= square <= (high / 2) ** 2
+
+
+def test_a_probe_gives_the_distances_of_its_vector() -> None:
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(30, 12)).astype(np.float32)
+    for scale in (1e-30, 1.0, 1e30):
+        query = rng.normal(size=12).astype(np.float32) * np.float32(scale)
+        probe = Probe.of(query)
+        assert Probe.of(probe) is probe
+        assert np.linalg.norm(probe.unit.astype(float)) == pytest.approx(1, rel=1e-6)
+        assert probe.length == pytest.approx(np.linalg.norm(query.astype(float)), rel=1e-12)
+        for metric in ("cosine", "euclidean"):
+            by_probe = exact_distances(rows, probe, metric=metric)
+            assert by_probe.tolist() == exact_distances(rows, query, metric=metric).tolist()
+    assert Probe.of(np.zeros(3, dtype=np.float32)).unit.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_neither_rows_nor_query_are_modified() -> None:
+    rng = np.random.default_rng(7)
+    rows, query = rng.normal(size=(90, 500)).astype(np.float32), rng.normal(size=500).astype(np.float32)
+    rows.flags.writeable = query.flags.writeable = False
+    for metric in ("cosine", "euclidean"):
+        exact_distances(rows, query, metric=metric)
+    squared_euclidean(rows, query)
+
+
+def test_dots_are_the_products_of_rows_with_a_vector_or_with_rows() -> None:
+    rng = np.random.default_rng(8)
+    rows, other = (rng.normal(size=(40, 30)).astype(np.float32) for _ in range(2))
+    out = np.empty(40, dtype=np.float32)
+    assert dots(rows, other[0], out=out) is out
+    assert out.tolist() == pytest.approx((rows.astype(float) @ other[0]).tolist(), rel=1e-5, abs=1e-5)
+    dots(rows, other, out=out)
+    assert out.tolist() == pytest.approx((rows.astype(float) * other).sum(axis=1).tolist(), rel=1e-5, abs=1e-5)
 
 
 def test_a_vector_is_at_distance_zero_from_itself_at_any_scale() -> None:
