@@ -43,10 +43,9 @@ def _libraries(data: str, results: dict[str, Any]) -> Iterator[list[str]]:
     for target in (0.98, 0.99):
         for peers, goal in ((RAW, 0.9), (GRAPHS, graph_goal)):
             kind = "raw ScaNN" if peers is RAW else "the best graph"
-            yield from _faster(
-                f"{data}, q/s at {target}, {kind}: ≥ {goal}", ours, {name: results[name] for name in peers if name in results},
-                lambda one, target=target: at_recall(one["points"], target),
-            )  # fmt: skip
+            there = {name: results[name] for name in peers if name in results}
+            label = f"{data}, q/s at {target}, {kind}: ≥ {goal}"
+            yield from _faster(label, ours, there, lambda one, target=target: at_recall(one["points"], target))
     graphs = {name: results[name] for name in GRAPHS if name in results}
     if graphs:
         best = max(graphs, key=lambda name: at_recall(graphs[name]["points"], TARGET) or 0)

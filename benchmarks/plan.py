@@ -15,6 +15,7 @@ class Form(msgspec.Struct, frozen=True):
     """How many queries, for how many seconds, and the limits of one process in seconds."""
 
     name: str
+    full: bool
     queries: int
     seconds: float
     filtered_queries: int
@@ -29,6 +30,7 @@ class Form(msgspec.Struct, frozen=True):
 
 QUICK = Form(
     name="quick",
+    full=False,
     queries=300,
     seconds=6,
     filtered_queries=60,
@@ -42,6 +44,7 @@ QUICK = Form(
 )
 FULL = Form(
     name="full",
+    full=True,
     queries=1000,
     seconds=40,
     filtered_queries=200,
@@ -75,7 +78,7 @@ collections."""
 
 def jobs(form: Form) -> list[Job]:
     """Everything of this form, in the order in which it runs."""
-    full = form.name == "full"
+    full = form.full
     slow = {name for name, entry in SYSTEMS.items() if entry.slow and not full}
     left_out = set() if full else set(FULL_ONLY)
     found = [Job("curves", "real", name) for name in (*LIBRARIES, *PRODUCTS) if name not in left_out]

@@ -100,7 +100,7 @@ def _reason(log: Path, code: int) -> str:
         return "not installed: " + lines[-1].split(": ", 1)[1]
     if lines and lines[-1].startswith("benchmarks.systems.base.Unsupported"):
         return lines[-1].split(": ", 1)[-1]
-    return f"ended with {code}: " + " | ".join(line.strip()[:200] for line in lines[-LAST_LINES:])
+    return f"ended with {code}: " + " < ".join(line.strip()[:200] for line in reversed(lines[-LAST_LINES:]))
 
 
 def main() -> None:

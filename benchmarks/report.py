@@ -1,6 +1,8 @@
 """The tables of a run, aligned Markdown, as printed and as kept; and docs/benchmarks.md with them.
 
-python -m benchmarks.report [--form quick|full] [--docs]      from the answers that are there, nothing is measured
+    python -m benchmarks.report [--form NAME] [--docs]
+
+From the answers that are there; nothing is measured.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 from benchmarks import tables
 from benchmarks.goals import goals
 from benchmarks.run import RESULTS
+from benchmarks.systems import SYSTEMS
 
 __all__ = ["Answers", "markdown", "publish", "read"]
 
@@ -74,8 +77,14 @@ def report(form: str, answers: Answers) -> str:
     for title, note, head, rows in _sections(answers):
         parts.append(f"### {title}\n\n{note}\n\n{markdown(head, rows)}")
     times = sorted(one["measured"] for group in answers.values() for one in group.values())
-    versions = sorted({f"{name} {one['version']}" for group in answers.values() for name, one in group.items()
-                       if one["version"] and "+process" not in name})  # fmt: skip
+    versions = sorted(
+        {
+            f"{SYSTEMS[name.removesuffix('+process')].distribution} {one['version']}"
+            for group in answers.values()
+            for name, one in group.items()
+            if one["version"]
+        }
+    )
     about = (
         f"{_machine()}. Python {platform.python_version()}. "
         f"The {form} form, measured {times[0]} to {times[-1]}.\n\n{', '.join(versions)}."
@@ -117,31 +126,27 @@ def _machine() -> str:
     return f"{platform.system()} {platform.release()}, {model}, {os.cpu_count()} processors, {memory:.0f} GiB"
 
 
-def publish(form: str, *, rows: int | None = None, docs: bool = False) -> None:
-    """Print the report of a form, keep it beside the answers with the plots, and with `docs` write docs/benchmarks.md.
-
-    `rows` only tells that the run was a rehearsal, which never goes into the docs.
-    """
+def publish(form: str, *, docs: bool = False) -> None:
+    """Print the report of a form and keep it beside the answers with the plots, or with `docs` in docs/."""
     answers = read(form)
     text = report(form, answers)
     print(text)
     folder = RESULTS / form
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text(text + "\n")
-    writes_docs = docs and rows is None
     try:
         from benchmarks import plots
     except ModuleNotFoundError as error:
         print(f"no plots: {error}; pip install 'ragvec[bench]'", file=sys.stderr)
         drawn = []
     else:
-        drawn = plots.draw(answers, DOCS if writes_docs else folder)
-    if writes_docs:
+        drawn = plots.draw(answers, DOCS if docs else folder)
+    if docs:
         caveats = CAVEATS.format(processors=os.cpu_count())
         images = "\n\n".join(f"![{label}]({path.name})" for label, path in drawn)
         page = (
-            "# Benchmarks\n\nWritten by `make bench DOCS=1`; every figure comes from `make bench`, and the questions are "
-            f"explained at the top of each file of `benchmarks/`.\n\n## Before you read a figure\n\n{caveats}\n"
+            "# Benchmarks\n\nWritten by `make bench DOCS=1`; every figure comes from `make bench`, and the questions "
+            f"are explained at the top of each file of `benchmarks/`.\n\n## Before you read a figure\n\n{caveats}\n"
             f"## Results\n\n{images}\n\n{text}\n"
         )
         (DOCS / "benchmarks.md").write_text(page)
@@ -149,7 +154,7 @@ def publish(form: str, *, rows: int | None = None, docs: bool = False) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--form", choices=("quick", "full"), default="quick")
+    parser.add_argument("--form", default="quick", help="quick, full, or rehearsal-ROWS")
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md and the plots")
     options = parser.parse_args()
     publish(options.form, docs=options.docs)

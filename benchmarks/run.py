@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from benchmarks import curves, filtered, inserts, pages, small, writes
 from benchmarks.data import COLLECTIONS, collection
 from benchmarks.plan import FULL, QUESTIONS, QUICK, Form, Job, jobs
@@ -33,10 +35,9 @@ RESULTS = Path(__file__).resolve().parent / "results"
 PROCESS = "+process"
 
 
-def kept(job: Job, *, form: str, rows: int | None) -> Path:
+def kept(job: Job, *, form: str) -> Path:
     """The file of an answer."""
-    data = job.data if rows is None else f"{job.data}-{rows}"
-    return RESULTS / form / job.question / data / f"{job.system}.json"
+    return RESULTS / form / job.question / job.data / f"{job.system}.json"
 
 
 def main() -> None:
@@ -51,6 +52,8 @@ def main() -> None:
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md and the plots")
     options = parser.parse_args()
     form = FULL if options.full else QUICK
+    if options.rows is not None:
+        form = msgspec.structs.replace(form, name=f"rehearsal-{options.rows}")
     began = time.monotonic()
     for job in jobs(form):
         if (
@@ -62,12 +65,12 @@ def main() -> None:
     print(f"{(time.monotonic() - began) / 60:.1f} minutes\n", file=sys.stderr)
     from benchmarks.report import publish
 
-    publish(form.name, rows=options.rows, docs=options.docs)
+    publish(form.name, docs=options.docs and options.rows is None)
 
 
 def _do(job: Job, *, form: Form, rows: int | None, again: bool, limit: float | None) -> None:
     """Answer one job, unless its answer is there, and keep it, a failure too."""
-    path, now = kept(job, form=form.name, rows=rows), version(job.system.removesuffix(PROCESS))
+    path, now = kept(job, form=form.name), version(job.system.removesuffix(PROCESS))
     if path.is_file() and not again:
         known = json.loads(path.read_text())
         if known["version"] == now and ("result" in known or known["failed"].startswith("over the time")):
@@ -105,7 +108,7 @@ def _answer(job: Job, *, form: Form, rows: int | None, limit: float | None) -> d
         return inserts.measure(
             name, data=job.data, count=form.inserts, seconds=form.inserting_seconds, limit=most, threads=threads
         )
-    points = _points(name, data=job.data, form=form, rows=rows)
+    points = _points(name, data=job.data, form=form)
     if job.question == "filtered":
         return filtered.measure(
             name, **common, queries=form.filtered_queries, seconds=form.filtered_seconds, limit=building, points=points
@@ -123,9 +126,9 @@ def _answer(job: Job, *, form: Form, rows: int | None, limit: float | None) -> d
     )
 
 
-def _points(name: str, *, data: str, form: Form, rows: int | None) -> list[dict[str, Any]]:
+def _points(name: str, *, data: str, form: Form) -> list[dict[str, Any]]:
     """The unfiltered curve of the system, where it has been measured, the fastest setting first."""
-    path = kept(Job("curves", data, name), form=form.name, rows=rows)
+    path = kept(Job("curves", data, name), form=form.name)
     known = json.loads(path.read_text()) if path.is_file() else {}
     points = known.get("result", {}).get("points", [])
     return sorted(points, key=lambda point: -point["rate"])

@@ -15,6 +15,7 @@ __all__ = ["Section", "curves", "filtered", "inserts", "pages", "representative"
 Section = tuple[str, str, tuple[str, ...], list[list[str]]]
 Group = dict[str, Any]
 NONE = "–"
+SHOWN = 160
 
 
 def representative(points: list[dict[str, Any]]) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def curves(data: str, group: Group) -> Iterable[Section]:
         lines, costs = [], []
         for name, answer in chosen.items():
             if "failed" in answer:
-                lines.append(_failed(name, answer, len(head)))
+                lines.append([name, *[NONE] * (len(head) - 1)])
                 continue
             result = answer["result"]
             points, every, made = result["points"], result["all"], result["built"]
@@ -62,7 +63,8 @@ def curves(data: str, group: Group) -> Iterable[Section]:
                     f"{result['first']:.2f}",
                 ]
             )
-        yield f"{data}: {title}", "Ten nearest, one query at a time, then all queries at once.", head, lines
+        note = "Ten nearest, one query at a time, then all queries at once."
+        yield f"{data}: {title}", note + _missing(chosen), head, lines
         head = (
             "costs",
             "memory MB",
@@ -83,16 +85,16 @@ def filtered(data: str, group: Group) -> Iterable[Section]:
     lines, slow = [], []
     for name, answer in _ordered(group):
         if "failed" in answer:
-            lines.append(_failed(name, answer, len(head)))
+            lines.append([name, *[NONE] * (len(head) - 1)])
             continue
         found = answer["result"]["filters"]
         lines.append([name, *(f"{_rate(found[label]['rate'])} ({found[label]['recall']:.3f})" for label in LABELS)])
         slow.append([name, *(f"{found[label]['p50']:.2f} / {found[label]['p99']:.2f}" for label in LABELS)])
     note = (
-        "One thread, at the first search setting that reaches recall 0.98 with the filter, else the best of those tried. "
-        "`same` and `opposite` are filters on the kind of the query's own record, and on the kind farthest from it."
+        "One thread, at the first search setting that reaches recall 0.98 with the filter, else the best of those "
+        "tried. `same` and `opposite`: only the kind of the query's own record, and only the kind farthest from it."
     )
-    yield f"{data}: with filters", note, head, lines
+    yield f"{data}: with filters", note + _missing(group), head, lines
     yield f"{data}: with filters, latency", "As above.", ("p50 / p99 ms", *LABELS), slow
 
 
@@ -112,7 +114,7 @@ def writes(data: str, group: Group) -> Iterable[Section]:
     lines = []
     for name, answer in _ordered(group):
         if "failed" in answer:
-            lines.append(_failed(name, answer, len(head)))
+            lines.append([name, *[NONE] * (len(head) - 1)])
             continue
         result = answer["result"]
         quiet, busy, (before, after) = result["quiet"], result["busy"], result["parts"]
@@ -127,10 +129,10 @@ def writes(data: str, group: Group) -> Iterable[Section]:
             ]
         )
     note = (
-        "Queries without pause while 1,000 rows a second are to arrive in batches of 100, all threads allowed; the rows a "
-        "second that did arrive. The writer is a thread of the same process, or a process of its own."
+        "Queries without pause while 1,000 rows a second are to arrive in batches of 100, all threads allowed; rows/s "
+        "is what did arrive. The writer is a thread of the same process, or a process of its own."
     )
-    yield f"{data}: while rows arrive", note, head, lines
+    yield f"{data}: while rows arrive", note + _missing(group), head, lines
 
 
 def pages(data: str, group: Group) -> Iterable[Section]:
@@ -138,12 +140,17 @@ def pages(data: str, group: Group) -> Iterable[Section]:
     lines = []
     for name, answer in _ordered(group):
         if "failed" in answer:
-            lines.append(_failed(name, answer, len(head)))
+            lines.append([name, *[NONE] * (len(head) - 1)])
             continue
         one = answer["result"]
         times = [NONE if one[field] is None else f"{one[field]:.2f}" for field in _PAGE_TIMES]
         lines.append([name, f"{one['top_k']:,}", str(one["pages"]), *times, f"{one['recall']:.4f}"])
-    yield f"{data}: all pages of a large answer", "Through the client, keys and distances, one thread.", head, lines
+    yield (
+        f"{data}: all pages of a large answer",
+        "Through the client, keys and distances, one thread." + _missing(group),
+        head,
+        lines,
+    )
 
 
 _PAGE_TIMES = ("first", "first_p99", "later", "later_p99")
@@ -154,23 +161,24 @@ def small(data: str, group: Group) -> Iterable[Section]:
     lines = []
     for name, answer in _ordered(group):
         if "failed" in answer:
-            lines.append(_failed(name, answer, len(head)))
+            lines.append([name, *[NONE] * (len(head) - 1)])
             continue
         found = answer["result"]["sizes"]
         lines.append([name, *(f"{found[str(size)]['p50']:.3f} ({found[str(size)]['recall']:.3f})" for size in SIZES)])
-    yield "Small collections", "The median latency of one query, ten nearest, one thread.", head, lines
+    note = "The median latency of one query, ten nearest, one thread."
+    yield f"{data}: small collections", note + _missing(group), head, lines
 
 
 def inserts(data: str, group: Group) -> Iterable[Section]:
     lines = []
     for name, answer in _ordered(group):
         if "failed" in answer:
-            lines.append(_failed(name, answer, 3))
+            lines.append([name, *[NONE] * (3 - 1)])
             continue
         result = answer["result"]
         lines.append([name, f"{result['rate']:,.0f}", f"{result['rows']:,}"])
     note = "Batches of 500 rows with metadata into an empty store, each as durable as the system makes it."
-    yield "Inserts by 500 rows", note, ("system", "rows/s", "rows put"), lines
+    yield f"{data}: inserts by 500 rows", note + _missing(group), ("system", "rows/s", "rows put"), lines
 
 
 def _ordered(group: Group) -> list[tuple[str, Any]]:
@@ -178,9 +186,10 @@ def _ordered(group: Group) -> list[tuple[str, Any]]:
     return sorted(group.items(), key=lambda item: (order.index(item[0].removesuffix("+process")), item[0]))
 
 
-def _failed(name: str, answer: dict[str, Any], columns: int) -> list[str]:
-    reason = answer["failed"].replace("|", "/")
-    return [f"{name}: {reason[:120]}", *[NONE] * (columns - 1)]
+def _missing(group: Group) -> str:
+    """A sentence on each system that gave no figures."""
+    failed = {name: answer["failed"] for name, answer in _ordered(group) if "failed" in answer}
+    return "".join(f" No figures for {name}: {reason[:SHOWN]}." for name, reason in failed.items())
 
 
 def _rate(rate: float | None) -> str:

@@ -33,7 +33,10 @@ class Chroma(System):
         self.collection.upsert(ids=keys, embeddings=vectors, metadatas=metadata)
 
     def tune(self, setting: Any) -> None:
+        # An index that is in memory keeps the setting it was loaded with, so the client is made anew.
         self.collection.modify(configuration={"hnsw": {"ef_search": setting}})
+        self.client.clear_system_cache()
+        self.open()
 
     def search(self, query: np.ndarray, *, k: int) -> Any:
         return self.collection.query(query_embeddings=[query], n_results=k, include=["metadatas", "distances"])
