@@ -26,7 +26,7 @@ from ragvec.engine.local.sqlite import store_error
 from ragvec.errors import StoreFull
 from ragvec.types import RowArray
 
-__all__ = ["FEWEST_DEAD", "compact", "is_due"]
+__all__ = ["FEWEST_DEAD", "build_segment", "compact", "is_due"]
 
 FEWEST_DEAD = 4096
 """Fewer tombstones are left alone, however many of the rows they are: masking them costs next to nothing."""
@@ -57,9 +57,11 @@ def compact(
     old: Generation,
     *,
     opened: Callable[[int], Generation],
+    ready: Callable[[Generation], None],
     clock: Callable[[], float],
 ) -> Generation | None:
-    """Rewrite `old` in the folder `index` as its successor and return that, opened by `opened`.
+    """Rewrite `old` in the folder `index` as its successor and return that, opened by `opened`; `ready` is told of it
+    when little is left to do before it is current.
 
     None when another thread or process is building or compacting there, or has done so already.
 
@@ -77,7 +79,7 @@ def compact(
             with _target(index, number):
                 new = opened(number)
                 try:
-                    _fill(old, new)
+                    _fill(old, new, ready=ready)
                 except BaseException:
                     new.close()
                     raise
@@ -114,13 +116,21 @@ def _require_space(index: Path, old: Generation) -> None:
         )
 
 
-def _fill(old: Generation, new: Generation) -> None:
+def build_segment(generation: Generation, first: int, last: int) -> bool:
+    """Build the segment over the rows [first, last); False when somebody else is building."""
+    with operation():
+        rows = generation.vectors.rows(last)[first:last]
+    return generation.segments.build(first, last, rows, keys=lambda: generation.records.keys(first, last)) is not None
+
+
+def _fill(old: Generation, new: Generation, *, ready: Callable[[Generation], None]) -> None:
     copy = _Copy(old, new)
     copy.catch_up()
     for _ in range(_ROUNDS):
         _build(new, copy.count)
         if copy.catch_up() <= _LITTLE:
             break
+    ready(new)
     copy.switch()
 
 
@@ -128,8 +138,7 @@ def _build(new: Generation, rows: int) -> None:
     if new.postings_behind(rows):
         new.postings_view(rows)
     while (due := new.segments.due(rows)) is not None:
-        first, last = due
-        if new.segments.build(first, last, new.vectors.rows(last)[first:last]) is None:
+        if not build_segment(new, *due):
             break
 
 

@@ -120,6 +120,7 @@ class LocalEngine:
             clock=self._clock,
             still_exists=self._exists,
             on_growth=self._grown,
+            on_later=self._later,
         )
 
     def _make_room(self) -> None:
@@ -134,6 +135,10 @@ class LocalEngine:
     def _grown(self, index: LocalIndex) -> None:
         if self._maintenance is not None:
             self._maintenance.consider(index)
+
+    def _later(self, index: LocalIndex, seconds: float) -> None:
+        if self._maintenance is not None:
+            self._maintenance.consider_later(index, seconds=seconds)
 
     def _exists(self, uid: str) -> bool:
         try:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,26 +15,22 @@ import numpy as np
 
 from ragvec.ann.backends import AnnBackend
 from ragvec.engine.local import forks, writer
-from ragvec.engine.local.compact import FEWEST_DEAD, compact, is_due
-from ragvec.engine.local.generations import RETIRED_SECONDS, Kept, KeptGenerations, newest, sweep
+from ragvec.engine.local.generations import Kept, KeptGenerations, newest
 from ragvec.engine.local.layout import GenerationFolder, generations
 from ragvec.engine.local.listing import scan
 from ragvec.engine.local.records import StoredRow
-from ragvec.engine.local.search import search
+from ragvec.engine.local.search import explain, search
 from ragvec.engine.local.snapshot import Generation, Snapshot
+from ragvec.engine.local.upkeep import Upkeep, Worker
 from ragvec.engine.local.vectors import VectorFile
-from ragvec.engine.protocol import IndexSpec, IndexStats, Listing, Ranking
-from ragvec.errors import ExpiredToken, IndexNotFound, StoreError, StoreReadOnly
+from ragvec.engine.protocol import Explanation, IndexSpec, IndexStats, Listing, Ranking
+from ragvec.errors import ExpiredToken, IndexNotFound, StoreError
 from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.types import FloatMatrix, Record, RowArray
+from ragvec.types import FloatMatrix, FloatVector, Record, RowArray
 
 __all__ = ["LocalIndex"]
 
 T = TypeVar("T")
-
-_PAUSE = 0.02
-_REST_SECONDS = 60.0
-"""After a compaction failed, as on a disk too full for a copy, before the background tries again."""
 
 _log = logging.getLogger("ragvec.store")
 
@@ -44,7 +38,8 @@ _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
 class LocalIndex:
-    """`ragvec.engine.protocol.IndexEngine` on a folder. `on_growth` is told when background work is due."""
+    """`ragvec.engine.protocol.IndexEngine` on a folder. `on_growth` is told when background work may be
+    due, `on_later` that it may be after some seconds."""
 
     def __init__(
         self,
@@ -57,6 +52,7 @@ class LocalIndex:
         clock: Callable[[], float],
         still_exists: Callable[[str], bool],
         on_growth: Callable[[LocalIndex], None],
+        on_later: Callable[[LocalIndex, float], None],
     ) -> None:
         self.spec = spec
         self._folder = folder
@@ -67,12 +63,20 @@ class LocalIndex:
         self._still_exists = still_exists
         self._on_growth = on_growth
         self._lock = threading.Lock()
-        self._building = threading.Lock()
-        self._pid = os.getpid()
         self._generation: Generation | None = None
         self._kept = KeptGenerations(folder, dimension=spec.dimension, read_only=read_only, clock=clock)
-        self._sweep_at: float | None = None
-        self._compact_from = 0.0
+        self._upkeep = Upkeep(
+            folder,
+            spec,
+            backend="exact" if backend is None else backend.name,
+            recall_target=recall_target,
+            read_only=read_only,
+            clock=clock,
+            kept=self._kept,
+            snapshot=self.snapshot,
+            opened=self._open,
+            later=lambda seconds: on_later(self, seconds),
+        )
         with self._guarded():
             self._current()
 
@@ -86,12 +90,12 @@ class LocalIndex:
                 generation.records, generation.vectors, keys=keys, rows=vectors, metadata=metadata
             )
         )
-        generation = self._generation
-        if generation is not None and self._work_waits(generation, rows):
-            self._on_growth(self)
+        self._grown(rows, changes=len(keys))
 
     def delete(self, keys: Sequence[str]) -> int:
-        return self._change(lambda generation: writer.delete_keys(generation.records, keys))
+        count = self._change(lambda generation: writer.delete_keys(generation.records, keys))
+        self._grown(0, changes=count)
+        return count
 
     def delete_where(self, where: Filter) -> int:
         def matching(generation: Generation) -> Iterator[int]:
@@ -99,7 +103,11 @@ class LocalIndex:
             assert snapshot is not None, "the write transaction holds off compaction"
             return iter(snapshot.matching(where))
 
-        return self._change(lambda generation: writer.delete_matching(generation.records, lambda: matching(generation)))
+        count = self._change(
+            lambda generation: writer.delete_matching(generation.records, lambda: matching(generation))
+        )
+        self._grown(0, changes=count)
+        return count
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -138,16 +146,27 @@ class LocalIndex:
             snapshot = self.snapshot()
             return snapshot.live if where == EVERYTHING else len(snapshot.matching(where))
 
-    def search(self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING) -> list[Ranking]:
+    def search(
+        self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0
+    ) -> list[Ranking]:
         with self._guarded():
-            return search(self.snapshot(), queries, k=k, where=where)
+            return search(
+                self.snapshot(), queries, k=k, where=where, recall_target=self._recall_target, effort=effort
+            )
+
+    def explain(self, query: FloatVector, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0) -> Explanation:
+        with self._guarded():
+            return explain(self.snapshot, query, k=k, where=where, recall_target=self._recall_target, effort=effort)
 
     def fetch(
         self, rows: RowArray, *, generation: int, data: bool, metadata: bool, drop_deleted: bool = False
     ) -> list[Record | None]:
         with self._guarded():
-            current = self.snapshot().generation
+            current_snapshot = self.snapshot()
+            current = current_snapshot.generation
             source = current if generation == current.number else self._kept.get(generation)
+            if source is current and not (data or metadata or drop_deleted):
+                return [Record(key) for key in current_snapshot.keys(rows)]
             numbers = rows.tolist()
             stored = source.records.by_rows(numbers, metadata=metadata)
             gone: set[int] = set()
@@ -185,7 +204,7 @@ class LocalIndex:
     def stats(self) -> IndexStats:
         with self._guarded():
             snapshot = self.snapshot()
-            segments = snapshot.segments()
+            segments = snapshot.segments(newest=True)
             return IndexStats(
                 vectors=snapshot.live,
                 rows=snapshot.rows,
@@ -209,14 +228,11 @@ class LocalIndex:
                     snapshot.generation.postings_view(snapshot.rows)
             # A build that the background has begun is waited for, and what is still due afterwards is built here. It
             # may take minutes, for which no fork has to wait.
-            with self._build_lock():
-                while self._work_one():
-                    pass
+            self._upkeep.maintain()
 
     def compact(self) -> None:
-        with self._translated(), self._build_lock():
-            while not self._compacted():  # another process is building or compacting
-                time.sleep(_PAUSE)
+        with self._translated():
+            self._upkeep.compact()
 
     # -- for the engine --------------------------------------------------------------------------------------------
 
@@ -236,11 +252,13 @@ class LocalIndex:
                 self._move_on(generation)
 
     def maintenance_due(self) -> bool:
-        """Whether a segment or posting lists should be built; not for an index that was closed meanwhile."""
-        if self._generation is None or self._read_only:
-            return False
-        snapshot = self.snapshot()
-        return self._work_waits(snapshot.generation, snapshot.rows) or self._compaction_due(snapshot)
+        """Whether `maintain` has something to do; not for an index that was closed meanwhile."""
+        return self._generation is not None and self._upkeep.due()
+
+    def maintain(self, worker: Worker | None) -> None:
+        """Do what is due in the background, by `worker` where that pays."""
+        with self._translated():
+            self._upkeep.maintain(worker)
 
     def close(self) -> None:
         """Close files and connections; later use opens them again, unless the index was deleted."""
@@ -252,72 +270,10 @@ class LocalIndex:
 
     # -- inner -----------------------------------------------------------------------------------------------------
 
-    def _work_waits(self, generation: Generation, rows: int) -> bool:
-        return generation.segments.due(rows) is not None or generation.postings_behind(rows) or self._sweep_due()
-
-    def _sweep_due(self) -> bool:
-        return self._sweep_at is not None and self._clock() >= self._sweep_at
-
-    def _compaction_due(self, snapshot: Snapshot) -> bool:
-        dead = snapshot.rows - snapshot.live
-        if dead < FEWEST_DEAD or self._clock() < self._compact_from:
-            return False
-        kept = sum(number < snapshot.generation.number for number in generations(self._folder))
-        return is_due(live=snapshot.live, dead=dead, kept=kept)
-
-    def _work_one(self) -> bool:
-        """Sweep, compact or build what is due; False when nothing is, or another process is at it."""
-        if self._read_only:
-            return False
-        if self._sweep_due():
-            self._sweep()
-        with forks.operation():
-            due = self._compaction_due(self.snapshot())
-        return self._compact_one() if due else self._build_one()
-
-    def _compacted(self) -> bool:
-        """Compact unless there is nothing to reclaim; False when another process is building."""
-        if self._read_only:
-            raise StoreReadOnly(f"`{self._folder}` was opened read-only: it is not compacted", store=str(self._folder))
-        snapshot = self.snapshot()
-        return snapshot.rows == snapshot.live or self._compact_one()
-
-    def _compact_one(self) -> bool:
-        """Rewrite the current generation without its tombstones; False when another process is building."""
-        old = self.snapshot().generation
-        try:
-            new = compact(self._folder, old, opened=self._open, clock=self._clock)
-        except StoreError:
-            self._compact_from = self._clock() + _REST_SECONDS
-            raise
-        if new is None:
-            return False
-        self._move_on(old, new)
-        return True
-
-    def _sweep(self) -> None:
-        generation = self.snapshot().generation
-        self._sweep_at = sweep(
-            self._folder, current=generation.number, lease=generation.segments.lease, clock=self._clock
-        )
-        self._kept.prune()
-
-    def _build_one(self) -> bool:
-        """Build the segment that is due, if one is; False when there is none or another process is at it."""
-        with forks.operation():
-            snapshot = self.snapshot()
-            generation = snapshot.generation
-            due = generation.segments.due(snapshot.rows)
-            if due is None:
-                return False
-            first, last = due
-            rows = generation.vectors.rows(last)[first:last]
-        return generation.segments.build(first, last, rows) is not None
-
-    def _build_lock(self) -> threading.Lock:
-        if self._pid != os.getpid():  # in the parent a thread may have been building, which does not exist here
-            self._building, self._pid = threading.Lock(), os.getpid()
-        return self._building
+    def _grown(self, rows: int, *, changes: int) -> None:
+        generation = self._generation
+        if generation is not None and self._upkeep.waits(generation, rows=rows, changes=changes):
+            self._on_growth(self)
 
     def _change(self, change: Callable[[Generation], T]) -> T:
         with self._guarded():
@@ -338,18 +294,17 @@ class LocalIndex:
             number > generation.number for number in generations(self._folder)
         )
 
-    def _move_on(self, generation: Generation, successor: Generation | None = None) -> None:
-        """Leave a generation that was superseded for its successor, or for the current one if that is gone too."""
+    def _move_on(self, generation: Generation) -> None:
+        """Leave a generation that was superseded for the one that is current."""
         with self._lock:
             if self._generation is not generation:
-                if successor is not None:
-                    successor.close()
                 return
-            self._generation = successor or self._opened()
+            self._generation = self._opened()
         # Operations under way in other threads open again what they need of it.
         generation.close()
         self._kept.add(generation.number, Kept(generation.records, generation.vectors, generation.cursors))
-        self._sweep_at = self._clock() + RETIRED_SECONDS
+        self._upkeep.retired()
+        self._on_growth(self)
 
     def _current(self) -> Generation:
         generation = self._generation
@@ -385,14 +340,15 @@ class LocalIndex:
             if not numbers and not self._read_only:
                 GenerationFolder(self._folder, 0).create()
             try:
-                opened = self._open(newest(self._folder, read_only=self._read_only))
+                number = newest(self._folder, read_only=self._read_only)
+                opened = self._upkeep.prepared(number) or self._open(number)
             except StoreError:
                 # Another process may have compacted just now, and removed what was to be opened.
                 if generations(self._folder) == (numbers or [0]):
                     raise
             else:
                 if len(numbers) > 1:
-                    self._sweep_at = self._clock()
+                    self._upkeep.sweep_at = self._clock()
                 return opened
 
     def _open(self, number: int) -> Generation:

@@ -1,17 +1,25 @@
-"""Background work: one thread a store that builds the segments that are due."""
+"""Background work of one store: a thread that looks at indexes that grew, and a worker process for what is large."""
 
 from __future__ import annotations
 
 import logging
 import os
 import threading
+import time
+import weakref
 from collections import deque
 from typing import Protocol
 
+from ragvec.engine.local.upkeep import Worker
+from ragvec.engine.local.worker_process import InterpreterEndsError, WorkerProcess
 from ragvec.errors import IndexNotFound, RagvecError
 
-__all__ = ["Maintained", "Maintenance"]
+__all__ = ["LINGER_SECONDS", "Maintained", "Maintenance"]
 
+LINGER_SECONDS = 10.0
+"""How long the worker process waits for the next job: while a store is written to, one comes every few seconds."""
+
+_POLL_SECONDS = 0.2
 _log = logging.getLogger("ragvec.maintenance")
 
 
@@ -19,34 +27,40 @@ class Maintained(Protocol):
     """What the thread works on."""
 
     def maintenance_due(self) -> bool:
-        """Whether `optimize` has something to do."""
+        """Whether `maintain` has something to do."""
         ...
 
-    def optimize(self) -> None:
-        """Do it."""
+    def maintain(self, worker: Worker | None) -> None:
+        """Do it, what is large by the worker."""
         ...
 
 
 class Maintenance:
-    """Runs `optimize` of indexes that grew, one after the other, in a thread that ends when there is nothing to do.
+    """Runs `maintain` of indexes that grew, one after the other, in a thread that ends when there is nothing to do.
 
-    The thread is not a daemon: at interpreter exit a build that has begun is finished rather than torn down inside
-    native code.
+    At interpreter exit nothing large is waited for: the worker process ends, and the next process that opens the store
+    begins its job anew. What the thread itself has begun it finishes, being no daemon, since native code must not be
+    torn down while it runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, worker: WorkerProcess | None = None) -> None:
         self._waiting: deque[Maintained] = deque()
-        self._lock = threading.Lock()
+        self._worker = worker or WorkerProcess()
+        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._busy = False
+        self._stopping = False
+        self._timers: set[threading.Timer] = set()
         self._pid = os.getpid()
 
     def consider(self, index: Maintained) -> None:
         """Have `index` looked at soon; cheap enough for every write."""
         self._after_fork()
-        with self._lock:
+        with self._changed:
             if index in self._waiting:
                 return
             self._waiting.append(index)
+            self._changed.notify_all()
             if self._thread is None:
                 thread = threading.Thread(target=self._work, name="ragvec-maintenance", daemon=False)
                 try:
@@ -58,53 +72,97 @@ class Maintenance:
                     return
                 self._thread = thread
 
+    def consider_later(self, index: Maintained, *, seconds: float) -> None:
+        """Have `index` looked at after that time, if it and this are still in use then."""
+        self._after_fork()
+        timer = threading.Timer(seconds, _remind, (weakref.ref(self), weakref.ref(index)))
+        timer.daemon = True
+        with self._changed:
+            self._timers = {timer for timer in self._timers if timer.is_alive()} | {timer}
+            try:
+                timer.start()
+            except RuntimeError as error:
+                self._timers.remove(timer)
+                _log.debug("Nothing is removed for now: %s", error)
+
     def settle(self) -> None:
         """Return when everything that waits has been looked at."""
         self._after_fork()
-        while True:
-            with self._lock:
-                thread = self._thread
-            if thread is None:
-                return
+        with self._changed:
+            thread = self._thread
+            self._changed.wait_for(lambda: self._thread is None or not (self._waiting or self._busy))
+            lingering = self._worker.running
+        if thread is not None and not lingering:
             thread.join()
 
     def stop(self) -> None:
-        """Drop what waits and return when the work in progress is done."""
+        """Drop what waits, return when the work in progress is done, and end the worker process."""
         self._after_fork()
-        with self._lock:
+        with self._changed:
             self._waiting.clear()
+            for timer in self._timers:
+                timer.cancel()
+            self._timers.clear()
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            if thread is None or thread is threading.current_thread():
+                return
+            self._stopping = True
+            self._changed.notify_all()
+        thread.join()
 
     def _after_fork(self) -> None:
         if self._pid != os.getpid():  # a child inherits the fields, but neither the thread nor whoever held the lock
-            self._lock, self._thread, self._pid = threading.Lock(), None, os.getpid()
+            self._changed, self._thread, self._pid = threading.Condition(), None, os.getpid()
+            self._busy = self._stopping = False
+            self._timers = set()
             self._waiting.clear()
+            self._worker.abandon()
 
     def _work(self) -> None:
-        ended = False
         try:
-            while not ended:
-                ended = self._work_once()
+            while (index := self._next()) is not None:
+                self._look_at(index)
+        except InterpreterEndsError:
+            _log.debug("What was being built is left to the next process")
         finally:
-            if not ended:  # something unforeseen: the thread ends with it, and the next change starts another
-                with self._lock:
-                    self._thread = None
+            with self._changed:
+                if self._thread is threading.current_thread():  # something unforeseen; the next change starts another
+                    self._end()
 
-    def _work_once(self) -> bool:
-        """Look at one index; True when none waited, so that this thread counts as ended."""
-        with self._lock:
-            if not self._waiting:
-                self._thread = None
-                return True
-            index = self._waiting.popleft()
+    def _end(self) -> None:
+        """Count this thread as ended; with the lock."""
+        self._worker.stop()
+        self._thread, self._busy, self._stopping = None, False, False
+        self._changed.notify_all()
+
+    def _next(self) -> Maintained | None:
+        """The next index to look at; None when there is none and the worker process has waited long enough."""
+        until = time.monotonic() + LINGER_SECONDS
+        with self._changed:
+            self._busy = False
+            self._changed.notify_all()
+            while not self._waiting:
+                if self._stopping or not self._worker.running or time.monotonic() > until:
+                    self._end()
+                    return None
+                if not threading.main_thread().is_alive():
+                    raise InterpreterEndsError
+                self._changed.wait(_POLL_SECONDS)
+            self._busy = True
+            return self._waiting.popleft()
+
+    def _look_at(self, index: Maintained) -> None:
         try:
             if index.maintenance_due():
-                index.optimize()
+                index.maintain(self._worker)
         except IndexNotFound as error:
             _log.debug("Nothing is built for an index that was deleted: %s", error)
         except (RagvecError, OSError) as error:
             # Derived data: searches stay exact without it, and the next change tries again.
-            _log.warning("Building a segment failed and will be tried again: %s", error)
-        return False
+            _log.warning("Background work failed and will be tried again: %s", error)
+
+
+def _remind(maintenance: weakref.ref[Maintenance], index: weakref.ref[Maintained]) -> None:
+    at, what = maintenance(), index()
+    if at is not None and what is not None:
+        at.consider(what)

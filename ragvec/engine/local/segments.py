@@ -21,13 +21,16 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from ragvec.ann.backends import AnnBackend, AnnSegment
+from ragvec.ann.leaves import LEAVES_FILE, Leaves
+from ragvec.ann.sealed import seal
+from ragvec.engine.local.keys import KEYS_FILE, KeyColumn, write_keys
 from ragvec.engine.local.layout import sync_folder
 from ragvec.engine.local.lease import BuildLease
 from ragvec.engine.local.sqlite import store_error
@@ -40,23 +43,32 @@ __all__ = ["SEGMENT_MIN_ROWS", "Segment", "SegmentSet"]
 SEGMENT_MIN_ROWS = 4096
 """From this many rows past the last segment on, a new one is due; fewer are searched exactly in well under 1 ms."""
 
+LEAVES_MIN_ROWS = 16_384
+"""Segments of fewer rows have nothing for filtered searches: reading all matches takes no longer."""
+
 _log = logging.getLogger("ragvec.segments")
 _NAME = re.compile(r"(\d{12})-(\d{12})")
 _UNFINISHED = "tmp-"
 _SUPERSEDED = "old-"
 _LEASE = "build.lock"
+_LOOK_SECONDS = 0.05
 _SETTLED_SECONDS = 2.0
 """A folder changed more recently may change again without a new time stamp, so its listing is not relied on."""
 
 
 class Segment(msgspec.Struct, frozen=True, eq=False):
-    """An open segment over the rows [first, last); positions that `ann` gives count from `first`."""
+    """An open segment over the rows [first, last); positions that `ann` gives count from `first`.
+
+    `keys` are those of its rows, `leaves` what filtered searches need; either is None in a segment that has none.
+    """
 
     first: int
     last: int
     ann: AnnSegment
     folder: Path
     backend: str
+    keys: KeyColumn | None = None
+    leaves: Leaves | None = None
 
     def stats(self) -> SegmentStats:
         """Its figures."""
@@ -83,7 +95,8 @@ class _Place(msgspec.Struct, frozen=True):
 class SegmentSet:
     """The segments in `folder`, which need not exist; shared by threads, and by processes through the folder.
 
-    Without a `backend` there are none and none are due. With `read_only` nothing is built.
+    Without a `backend` there are none and none are due. With `read_only` nothing is built. A set that is not `serving`
+    builds, and opens nothing that is there.
     """
 
     def __init__(
@@ -94,12 +107,16 @@ class SegmentSet:
         metric: Metric,
         recall_target: float,
         read_only: bool = False,
+        serving: bool = True,
     ) -> None:
         self._folder = folder
         self._backend = backend
         self._metric: Metric = metric
         self._recall_target = recall_target
         self._read_only = read_only
+        self._serving = serving
+        self._opening = False
+        self._looked = 0.0
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._open: dict[_Place, Segment] = {}
@@ -113,35 +130,35 @@ class SegmentSet:
         bad = sorted(self._bad.items(), key=lambda item: (item[0].first, item[0].last))
         return [path for _, path in bad]
 
-    def current(self) -> tuple[Segment, ...]:
+    def current(self, *, wait: bool = True) -> tuple[Segment, ...]:
         """Open segments that cover [0, e1), [e1, e2), … without gap or overlap, whichever process built them.
 
-        One look at the folder's time stamp when nothing changed. While another thread opens new segments the earlier
-        ones are returned.
+        One look at the folder's time stamp when nothing changed. Without `wait`, new segments are opened by a thread of
+        their own, and until they are there the earlier ones are returned, if there are any.
         """
-        if self._backend is None:
+        if self._backend is None or not self._serving:
             return ()
         stamp = self._stamp()
         if stamp is not None and stamp == self._listed:
             return self._current
         lock = self._mutex()
-        if not lock.acquire(blocking=not self._current):
+        if not wait and self._current:
+            self._open_soon(lock)
             return self._current
-        try:
+        with lock:
             self._refresh()
             return self._current
-        finally:
-            lock.release()
 
-    def due(self, rows: int) -> tuple[int, int] | None:
+    def due(self, rows: int, *, opening: bool = True) -> tuple[int, int] | None:
         """The range of rows whose segment should be built next, when the index holds `rows`; None when none should.
+        Without `opening`, segments that were not looked into yet are taken to be whole.
 
         It takes in the preceding segments as long as they hold no more rows than what follows them, so that sizes at
         least double from each segment to the one before: O(log n) segments, every row built O(log n) times.
         """
         if self._backend is None or self._read_only:
             return None
-        segments = self.current()
+        segments = self.current() if opening and self._serving else self._present_ranges()
         first = segments[-1].last if segments else 0
         if rows - first < SEGMENT_MIN_ROWS:
             return None
@@ -151,8 +168,11 @@ class SegmentSet:
             first = segment.first
         return first, rows
 
-    def build(self, first: int, last: int, rows: FloatMatrix) -> Segment | None:
-        """Build and open the segment over [first, last), whose vectors are `rows` float32 (last − first, dimension).
+    def build(
+        self, first: int, last: int, rows: FloatMatrix, *, keys: Callable[[], Sequence[str]] | None = None
+    ) -> Segment | None:
+        """Build and open the segment over [first, last), whose vectors are `rows` float32 (last − first, dimension) and
+        whose keys `keys` gives when they are wanted.
 
         None when another thread or process is building, and without a backend. A segment that is there already and
         holds the whole range is returned as it is. On success the segments within the range are removed; readers that
@@ -171,7 +191,7 @@ class SegmentSet:
                 if not held:
                     return None
                 self._sweep()
-                return self._present(first, last) or self._build(self._backend, first, last, rows)
+                return self._present(first, last) or self._build(self._backend, first, last, rows, keys=keys)
         except OSError as error:
             raise store_error(error, self._folder) from error
 
@@ -197,7 +217,7 @@ class SegmentSet:
 
     def _mutex(self) -> threading.Lock:
         if self._pid != os.getpid():  # in the parent a thread may have held it, which does not exist here
-            self._lock, self._pid = threading.Lock(), os.getpid()
+            self._lock, self._opening, self._pid = threading.Lock(), False, os.getpid()
         return self._lock
 
     def _stamp(self) -> int | None:
@@ -208,26 +228,63 @@ class SegmentSet:
             return None
         return changed if changed < time.time_ns() - int(_SETTLED_SECONDS * 1e9) else None
 
-    def _refresh(self) -> None:
-        """List the folder, and open what has come; under the lock.
+    def _open_soon(self, lock: threading.Lock) -> None:
+        """Look for new segments, not all the time, and have a thread open them if there are any."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS or not lock.acquire(blocking=False):
+            return
+        try:
+            self._looked = now
+            if self._refresh(opening=False) or self._opening:
+                return
+            self._opening = True
+        finally:
+            lock.release()
+        try:
+            threading.Thread(target=self._open_now, name="ragvec-segments").start()
+        except RuntimeError as error:  # too many threads, or the interpreter is ending
+            self._opening = False
+            _log.debug("New segments are not opened for now: %s", error)
 
-        A listing made while names change may miss some, so an open segment is given up only for a better cover.
-        """
+    def _open_now(self) -> None:
+        try:
+            with self._mutex():
+                self._refresh()
+        finally:
+            self._opening = False
+
+    def _present_ranges(self) -> list[_Place]:
+        """The segments that serve or could, without opening any."""
+        stamp = self._stamp()
+        if stamp is not None and stamp == self._listed:
+            return list(self._open)
+        return self._cover(self._places())
+
+    def _cover(self, places: list[_Place]) -> list[_Place]:
+        """What to serve with, given a listing. One made while names change may miss some, so an open segment is given
+        up only for a better cover."""
+        opened = list(self._open)
+        held = {(place.first, place.last) for place in opened}
+        return _cover(opened + [p for p in places if p not in self._bad and (p.first, p.last) not in held])
+
+    def _refresh(self, *, opening: bool = True) -> bool:
+        """List the folder, and open what has come; under the lock. Without `opening`, False when something has."""
         stamp = self._stamp()
         places = self._places()
         while True:
-            held = {(place.first, place.last) for place in self._open}
-            fresh = [p for p in places if p not in self._bad and (p.first, p.last) not in held]
-            cover = _cover([*self._open, *fresh])
+            cover = self._cover(places)
             wanted = next((place for place in cover if place not in self._open), None)
             if wanted is None:
                 break
+            if not opening:
+                return False
             if not self._try_open(wanted):
                 places = self._places()
         self._bad = {place: path for place, path in self._bad.items() if place in places}
         self._open = {place: self._open[place] for place in cover}
         self._current = tuple(self._open.values())
         self._listed = stamp
+        return True
 
     def _try_open(self, place: _Place) -> bool:
         """Open a segment; False when it is gone by now, or else noted as damaged."""
@@ -253,7 +310,15 @@ class SegmentSet:
                 f"{report.recall_target}, in `{folder}`",
                 store=str(folder),
             )
-        return Segment(first=first, last=last, ann=ann, folder=folder, backend=self._backend.name)
+        return Segment(
+            first=first,
+            last=last,
+            ann=ann,
+            folder=folder,
+            backend=self._backend.name,
+            keys=KeyColumn(folder / KEYS_FILE, count=last - first) if (folder / KEYS_FILE).exists() else None,
+            leaves=Leaves.load(folder) if (folder / LEAVES_FILE).exists() else None,
+        )
 
     def _places(self) -> list[_Place]:
         found = []
@@ -276,15 +341,36 @@ class SegmentSet:
 
     def _present(self, first: int, last: int) -> Segment | None:
         """A segment that holds this range and serves already."""
+        if not self._serving:
+            for place in self._places():
+                if place.first <= first and last <= place.last:
+                    with suppress(Corrupted, OSError):
+                        folder = self._folder / _name(place.first, place.last)
+                        return self._opened(place.first, place.last, folder)
+            return None
         with self._mutex():
             self._refresh()
             return next((s for s in self._current if s.first <= first and last <= s.last), None)
 
-    def _build(self, backend: AnnBackend, first: int, last: int, rows: FloatMatrix) -> Segment:
+    def _build(
+        self,
+        backend: AnnBackend,
+        first: int,
+        last: int,
+        rows: FloatMatrix,
+        *,
+        keys: Callable[[], Sequence[str]] | None,
+    ) -> Segment:
         unfinished = self._folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
         unfinished.mkdir()
         try:
-            backend.build(rows, metric=self._metric, recall_target=self._recall_target, folder=unfinished)
+            report = backend.build(rows, metric=self._metric, recall_target=self._recall_target, folder=unfinished)
+            if keys is not None:
+                write_keys(unfinished / KEYS_FILE, keys())
+            if len(rows) >= LEAVES_MIN_ROWS and not report.exhaustive:
+                of_row = backend.open(unfinished).row_leaves()
+                Leaves.measure(rows, of_row, metric=self._metric).save(unfinished)
+            seal(unfinished)
             segment = self._opened(first, last, unfinished)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -301,6 +387,8 @@ class SegmentSet:
                 self._retire(place)
         self._sweep()
         segment = msgspec.structs.replace(segment, folder=final)
+        if not self._serving:
+            return segment
         with self._mutex():
             status = final.stat()
             self._open[_Place(first, last, status.st_ino, status.st_mtime_ns)] = segment

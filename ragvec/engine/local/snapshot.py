@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,14 @@ from ragvec.engine.local.vectors import VectorFile
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import Corrupted
 from ragvec.filters.nodes import Filter
+from ragvec.types import RowArray
+
+if TYPE_CHECKING:
+    from ragvec.engine.local.plan import Part
 
 __all__ = ["Generation", "Snapshot"]
+
+_KEYS_KEPT = 65_536
 
 
 class Snapshot:
@@ -42,10 +49,38 @@ class Snapshot:
         self.dead = dead
         self.alive = alive
         self.live = rows - len(dead)
+        self.plans: dict[Hashable, tuple[Part, ...]] = {}
+        """How searches of this snapshot run; kept by whoever plans them."""
 
-    def segments(self) -> tuple[Segment, ...]:
-        """The segments that cover rows of this snapshot."""
-        return tuple(segment for segment in self.generation.segments.current() if segment.last <= self.rows)
+    def segments(self, *, newest: bool = False) -> tuple[Segment, ...]:
+        """The segments that cover rows of this snapshot; with `newest`, one built just now is waited for while it is
+        opened."""
+        current = self.generation.segments.current(wait=newest)
+        if not current or current[-1].last <= self.rows:
+            return current
+        return tuple(segment for segment in current if segment.last <= self.rows)
+
+    def keys(self, rows: RowArray) -> list[str]:
+        """The keys of these rows, dead ones included, in that order."""
+        segments = self.generation.segments.current(wait=False)
+        if len(segments) == 1 and segments[0].keys is not None and len(rows) and rows.max() < segments[0].last:
+            return segments[0].keys.take(rows)
+        found: list[str | None] = [None] * len(rows)
+        left = np.arange(len(rows))
+        for segment in segments:
+            if segment.keys is not None and len(left):
+                inside = (rows[left] >= segment.first) & (rows[left] < segment.last)
+                there = left[inside]
+                positions = rows[there] - np.uint32(segment.first)
+                for at, key in zip(there.tolist(), segment.keys.take(positions), strict=True):
+                    found[at] = key
+                left = left[~inside]
+        if len(left):
+            numbers = rows[left].tolist()
+            stored = self.generation.recent_keys(numbers)
+            for at, row in zip(left.tolist(), numbers, strict=True):
+                found[at] = stored[row]
+        return cast("list[str]", found)
 
     def matches(self, where: Filter) -> Matches:
         """The live rows that satisfy the filter, in every form that a search may want."""
@@ -59,7 +94,7 @@ class Snapshot:
 
 
 class Generation:
-    """The open files of one generation, and the latest snapshot of it."""
+    """The open files of one generation, and the latest snapshot of it; `serving` as in `SegmentSet`."""
 
     def __init__(
         self,
@@ -71,6 +106,7 @@ class Generation:
         recall_target: float,
         read_only: bool,
         clock: Callable[[], float],
+        serving: bool = True,
     ) -> None:
         self.folder = GenerationFolder(index, number)
         self.number = number
@@ -86,6 +122,7 @@ class Generation:
             metric=spec.metric,
             recall_target=recall_target,
             read_only=read_only,
+            serving=serving,
         )
         self.postings = PostingFeed(
             self.records, self.folder.postings, non_filterable=spec.non_filterable, read_only=read_only
@@ -95,6 +132,7 @@ class Generation:
         self._capacity: npt.NDArray[np.bool_] = np.ones(1024, dtype=np.bool_)
         self._snapshot: Snapshot | None = None
         self._latest: tuple[bytes, Snapshot] | None = None
+        self._keys: dict[int, str] = {}
 
     def snapshot(self) -> Snapshot | None:
         """The index as of now; None when another generation has taken this one's place."""
@@ -122,6 +160,16 @@ class Generation:
             self._latest = None if mark is None else (mark, self._snapshot)
             return self._snapshot
 
+    def recent_keys(self, rows: list[int]) -> dict[int, str]:
+        """The keys of at least these rows, which no segment has; those found once are kept."""
+        known = self._keys
+        missing = [row for row in rows if row not in known]
+        if missing:
+            if len(known) + len(missing) > _KEYS_KEPT:
+                known = self._keys = {row: known[row] for row in rows if row in known}
+            known.update((row, stored.key) for row, stored in self.records.by_rows(missing, metadata=False).items())
+        return known
+
     def postings_behind(self, rows: int) -> bool:
         """Whether so many rows wait for posting lists in files that `postings_view` should be called."""
         return self.postings.behind(rows)
@@ -141,6 +189,7 @@ class Generation:
         with self._lock:
             # A snapshot holds its generation: without this, only the garbage collector would free the files' maps.
             self._snapshot = self._latest = None
+        self._keys = {}
         self.matches.clear()
 
     def _advance(self, known: Snapshot, *, sequence: int, rows: int, died: list[int]) -> Snapshot:

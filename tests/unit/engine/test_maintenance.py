@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from ragvec.engine.local.maintenance import Maintenance
+from ragvec.engine.local.upkeep import Worker
 
 
 class _Work:
@@ -17,7 +18,7 @@ class _Work:
     def maintenance_due(self) -> bool:
         return True
 
-    def optimize(self) -> None:
+    def maintain(self, worker: Worker | None) -> None:
         if self.error is not None:
             raise self.error
         self.done += 1

@@ -1,0 +1,231 @@
+"""What keeps one index fast and small: segments and posting lists that are due, compaction, removing what is old."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from ragvec.engine.local import forks
+from ragvec.engine.local.compact import FEWEST_DEAD, is_due
+from ragvec.engine.local.generations import RETIRED_SECONDS, KeptGenerations, sweep
+from ragvec.engine.local.jobs import Job, Kind, perform
+from ragvec.engine.local.layout import generations
+from ragvec.engine.local.snapshot import Generation, Snapshot
+from ragvec.engine.protocol import IndexSpec
+from ragvec.errors import StoreError, StoreReadOnly
+
+__all__ = ["Upkeep", "Worker"]
+
+_PAUSE = 0.02
+_MARGIN_SECONDS = 1.0
+_REST_SECONDS = 60.0
+"""After a compaction failed, as on a disk too full for a copy, before the background tries again."""
+
+_log = logging.getLogger("ragvec.maintenance")
+
+
+class Worker(Protocol):
+    """Who carries out jobs elsewhere than in this process."""
+
+    def suits(self, job: Job) -> bool:
+        """Whether the job is worth giving away."""
+        ...
+
+    def run(self, job: Job, *, ready: Callable[[int], None]) -> bool:
+        """Have it carried out and return whether it was; `ready` is told the number of a generation that is about to
+        become current. Raises what the work raises."""
+        ...
+
+
+class Upkeep:
+    """The background work of one index. `snapshot` and `opened` are the index's own; `later` has the index looked at
+    after some seconds."""
+
+    def __init__(
+        self,
+        folder: Path,
+        spec: IndexSpec,
+        *,
+        backend: str,
+        recall_target: float,
+        read_only: bool,
+        clock: Callable[[], float],
+        kept: KeptGenerations,
+        snapshot: Callable[[], Snapshot],
+        opened: Callable[[int], Generation],
+        later: Callable[[float], None],
+    ) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._backend = backend
+        self._recall_target = recall_target
+        self._read_only = read_only
+        self._clock = clock
+        self._kept = kept
+        self._snapshot = snapshot
+        self._opened = opened
+        self._later = later
+        self._working = threading.Lock()
+        self._pid = os.getpid()
+        self._changes = 0
+        self._compact_from = 0.0
+        self._prepared: Generation | None = None
+        self.sweep_at: float | None = None
+        """When to look for generations to remove, in epoch seconds of the clock."""
+
+    def waits(self, generation: Generation, *, rows: int, changes: int) -> bool:
+        """Whether there may be something to do after `changes` records were written or deleted; cheap."""
+        if self._read_only:
+            return False
+        self._changes += changes
+        if self._changes >= FEWEST_DEAD:
+            self._changes = 0
+            return True
+        return (
+            generation.segments.due(rows, opening=False) is not None
+            or generation.postings_behind(rows)
+            or self._sweep_due()
+        )
+
+    def due(self) -> bool:
+        """Whether there is something to do."""
+        return not self._read_only and (self._sweep_due() or self._next() is not None)
+
+    def maintain(self, worker: Worker | None = None) -> None:
+        """Do what is due, by the worker where that pays, until nothing is or another process is at it."""
+        with self._lock():
+            if self._sweep_due():
+                self._sweep()
+            done: Job | None = None
+            while not self._read_only and (job := self._next()) is not None:
+                if job == done or not self._carry_out(job, worker):
+                    break  # what was done just now and is due again would be for ever
+                done = job
+
+    def compact(self) -> None:
+        """Compact now, unless there is nothing to reclaim; waits for another process that is building or compacting."""
+        if self._read_only:
+            raise StoreReadOnly(f"`{self._folder}` was opened read-only: it is not compacted", store=str(self._folder))
+        with self._lock():
+            while True:
+                snapshot = self._snapshot()
+                if snapshot.rows == snapshot.live or self._carry_out(self._compaction(snapshot), None):
+                    break
+                time.sleep(_PAUSE)
+
+    def prepared(self, number: int) -> Generation | None:
+        """The generation of this number, if it was opened before it became current; it is given away once."""
+        found = self._prepared
+        if found is None or found.number != number:
+            return None
+        self._prepared = None
+        return found
+
+    def retired(self) -> None:
+        """A generation was left: look later whether it can be removed."""
+        self._look_again(self._clock() + RETIRED_SECONDS)
+
+    def _next(self) -> Job | None:
+        with forks.operation():
+            snapshot = self._snapshot()
+            if self._compaction_due(snapshot):
+                return self._compaction(snapshot)
+            generation, rows = snapshot.generation, snapshot.rows
+            if generation.postings_behind(rows):
+                return self._job("postings", generation, 0, rows)
+            due = generation.segments.due(rows)
+            return None if due is None else self._job("segment", generation, *due)
+
+    def _compaction(self, snapshot: Snapshot) -> Job:
+        return self._job("compact", snapshot.generation, 0, snapshot.live)
+
+    def _job(self, kind: Kind, generation: Generation, first: int, last: int) -> Job:
+        return Job(
+            kind=kind,
+            index=self._folder,
+            generation=generation.number,
+            spec=self._spec,
+            backend=self._backend,
+            recall_target=self._recall_target,
+            first=first,
+            last=last,
+        )
+
+    def _carry_out(self, job: Job, worker: Worker | None) -> bool:
+        """False when another process is at work there."""
+        try:
+            if worker is not None and worker.suits(job):
+                done = worker.run(job, ready=lambda number: self._prepare(self._opened(number)))
+            else:
+                done = self._perform(job)
+        except StoreError:
+            if job.kind == "compact":
+                self._compact_from = self._clock() + _REST_SECONDS
+                self.sweep_at = self._clock()
+            raise
+        finally:
+            if job.kind == "compact":
+                self._leave()
+        if done:
+            self._take_over(job)
+        return done
+
+    def _perform(self, job: Job) -> bool:
+        with forks.operation():
+            generation = self._snapshot().generation
+        if generation.number != job.generation:
+            return True  # somebody else compacted; what is due now is another matter
+        found = perform(job, generation, opened=self._opened, ready=self._prepare, clock=self._clock)
+        return found is not None
+
+    def _prepare(self, generation: Generation) -> None:
+        """Open what the first searches in a generation need, before it becomes current."""
+        generation.segments.current()
+        self._prepared = generation
+
+    def _leave(self) -> None:
+        """Go on in the new generation if it is current by now; a prepared one that failed is closed."""
+        snapshot = self._snapshot()
+        unused, self._prepared = self._prepared, None
+        if unused is not None and unused is not snapshot.generation:
+            unused.close()
+
+    def _take_over(self, job: Job) -> None:
+        """Open what was built elsewhere, here rather than in a search."""
+        with forks.operation():
+            generation = self._snapshot().generation
+        if job.kind == "postings":
+            generation.postings_view(job.last)
+        else:
+            generation.segments.current()
+
+    def _compaction_due(self, snapshot: Snapshot) -> bool:
+        dead = snapshot.rows - snapshot.live
+        if dead < FEWEST_DEAD or self._clock() < self._compact_from:
+            return False
+        kept = sum(number < snapshot.generation.number for number in generations(self._folder))
+        return is_due(live=snapshot.live, dead=dead, kept=kept)
+
+    def _sweep_due(self) -> bool:
+        return self.sweep_at is not None and self._clock() >= self.sweep_at
+
+    def _sweep(self) -> None:
+        generation = self._snapshot().generation
+        again = sweep(self._folder, current=generation.number, lease=generation.segments.lease, clock=self._clock)
+        self._kept.prune()
+        self._look_again(again)
+
+    def _look_again(self, when: float | None) -> None:
+        self.sweep_at = when
+        if when is not None and not self._read_only:
+            self._later(max(0.0, when - self._clock()) + _MARGIN_SECONDS)
+
+    def _lock(self) -> threading.Lock:
+        if self._pid != os.getpid():  # in the parent a thread may have been at work, which does not exist here
+            self._working, self._pid = threading.Lock(), os.getpid()
+        return self._working

@@ -1,0 +1,146 @@
+"""The worker process: carries out the background work of one store, one job at a time, and keeps out of the way.
+
+`python -m ragvec.engine.local.worker <threads>` is started by `ragvec.engine.local.worker_process` and speaks to it in
+frames: a length (uint32, little-endian) and a pickled tuple.
+
+    to the worker       ("run", Job, log level) · ("go",) after "ready"
+    from the worker     ("hello",) · ("log", logger, level, text) · ("ready", generation) · ("done", bool) ·
+                        ("failed", exception, traceback)
+
+It ends when its standard input does, which is when its parent does, whatever it is doing: what is unfinished then is
+removed by the next build.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import queue
+import signal
+import struct
+import sys
+import threading
+import time
+import traceback
+from typing import Any, BinaryIO
+
+from ragvec.ann.backends import AnnBackend, available_backend
+from ragvec.engine.local.jobs import Job, perform
+from ragvec.engine.local.snapshot import Generation
+
+__all__ = ["main", "read_frame", "write_frame"]
+
+_LENGTH = struct.Struct("<I")
+_NICE = 10
+_WATCH_SECONDS = 1.0
+
+
+def write_frame(stream: BinaryIO, message: tuple[Any, ...]) -> None:
+    """Send a message. Raises OSError when nobody reads any longer."""
+    data = pickle.dumps(message)
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def read_frame(stream: BinaryIO) -> tuple[Any, ...] | None:
+    """The next message; None when the other side has ended."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    data = stream.read(_LENGTH.unpack(head)[0])
+    message: tuple[Any, ...] = pickle.loads(data)
+    return message
+
+
+def main(threads: int) -> None:
+    """Serve until standard input ends."""
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    # A library that prints must not speak to the parent.
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(requests, inbox), daemon=True).start()
+    if hasattr(os, "getppid") and os.name != "nt":
+        # A process that the parent forked holds the pipe open, too.
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    sending = threading.Lock()
+
+    def send(*message: Any) -> None:
+        with sending:
+            write_frame(replies, message)
+
+    log = logging.getLogger("ragvec")
+    log.addHandler(_Forward(send))
+    log.propagate = False
+    backends: dict[str, AnnBackend | None] = {}
+    send("hello")
+    while True:
+        _, job, level = inbox.get()
+        log.setLevel(level)
+        try:
+            if job.backend not in backends:
+                backends[job.backend] = available_backend(job.backend, threads=threads)
+            done = _carry_out(job, backends[job.backend], send, inbox)
+        except Exception as error:  # noqa: BLE001 - all of them are the parent's to judge
+            send("failed", error, traceback.format_exc())
+        else:
+            send("done", done)
+
+
+def _carry_out(job: Job, backend: AnnBackend | None, send: Any, inbox: queue.SimpleQueue[tuple[Any, ...]]) -> bool:
+    def opened(number: int) -> Generation:
+        return Generation(
+            job.index,
+            number,
+            spec=job.spec,
+            backend=backend,
+            recall_target=job.recall_target,
+            read_only=False,
+            clock=time.time,
+            serving=False,
+        )
+
+    def ready(generation: Generation) -> None:
+        send("ready", generation.number)
+        inbox.get()
+
+    generation = opened(job.generation)
+    try:
+        result = perform(job, generation, opened=opened, ready=ready, clock=time.time)
+        if result is not None and result is not generation:
+            result.close()
+        return result is not None
+    finally:
+        generation.close()
+
+
+def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[tuple[Any, ...]]) -> None:
+    while (message := read_frame(requests)) is not None:
+        inbox.put(message)
+    os._exit(0)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(0)
+
+
+class _Forward(logging.Handler):
+    """Sends log lines to the parent."""
+
+    def __init__(self, send: Any) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send the line."""
+        self._send("log", record.name, record.levelno, record.getMessage())
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
