@@ -38,6 +38,10 @@ underflow."""
 _LARGEST = float(np.finfo(np.float32).max)
 _ROUNDING = 2.0**-53
 _vecdot: Any = getattr(np, "vecdot", None)  # numpy 2
+_BUFFER = 8192
+"""Longer rows numpy's loops add in pieces of this length (np.getbufsize), unless there is only one of them."""
+_ONE_THREAD = 8192
+"""Up to this length OpenBLAS's dot stays in the thread that calls it; from 10,000 on it starts others."""
 _Wide: TypeAlias = npt.NDArray[np.float64]
 
 
@@ -95,7 +99,7 @@ def exact_distances(rows: FloatMatrix, query: FloatVector | Probe, *, metric: Me
 
 def _cosine(block: _Wide, probe: Probe) -> Distances:
     """Float32 distances of the rows of `block`, float64 and C-contiguous."""
-    if _vecdot is None:
+    if not _by_blas(block.shape[1]):
         return _cosine_by_definition(block, probe)
     norms = _vecdot(block, block)
     norms *= probe.square
@@ -115,9 +119,8 @@ def _cosine(block: _Wide, probe: Probe) -> Distances:
 
 def _cosine_by_definition(block: _Wide, probe: Probe) -> Distances:
     # sqrt(a·b) rather than sqrt(a)·sqrt(b): exactly a when both are equal, so a vector is at distance 0 from itself.
-    norms: _Wide = np.einsum("ij,ij->i", block, block) * np.einsum("i,i->", probe.wide, probe.wide)
-    cosine: _Wide = np.einsum("ij,j->i", block, probe.wide) / np.sqrt(norms)
-    distance = np.minimum(1.0 - cosine, 2.0)
+    norms = np.sqrt(_sums(block, block) * _sums(probe.wide[np.newaxis], probe.wide))
+    distance = np.minimum(1.0 - _sums(block, probe.wide) / norms, 2.0)
     distance[distance < _NOISE] = 0.0
     return distance.astype(np.float32)
 
@@ -125,7 +128,7 @@ def _cosine_by_definition(block: _Wide, probe: Probe) -> Distances:
 def _euclidean(block: _Wide, probe: Probe) -> Distances:
     """Float32 distances of the rows of `block`, float64 and C-contiguous, which is overwritten."""
     block -= probe.wide
-    if _vecdot is None:
+    if not _by_blas(block.shape[1]):
         return _lengths_by_definition(block)
     length = _vecdot(block, block)
     np.minimum(np.sqrt(length, out=length), _LARGEST, out=length)
@@ -139,8 +142,17 @@ def _euclidean(block: _Wide, probe: Probe) -> Distances:
 
 
 def _lengths_by_definition(block: _Wide) -> Distances:
-    squares: _Wide = np.einsum("ij,ij->i", block, block)
-    return np.minimum(np.sqrt(squares), _LARGEST).astype(np.float32)
+    return np.minimum(np.sqrt(_sums(block, block)), _LARGEST).astype(np.float32)
+
+
+def _sums(block: _Wide, other: _Wide) -> _Wide:
+    """Float64 (n,): the sum of the products of each row with `other`, a vector (d,) or a matrix (n, d)."""
+    subscripts = "ij,j->i" if other.ndim == 1 else "ij,ij->i"
+    sums: _Wide = np.einsum(subscripts, block[:, :_BUFFER], other[..., :_BUFFER])
+    for start in range(_BUFFER, block.shape[1], _BUFFER):
+        part = slice(start, start + _BUFFER)
+        sums += np.einsum(subscripts, block[:, part], other[..., part])
+    return sums
 
 
 def squared_euclidean(rows: FloatMatrix, query: FloatVector) -> Distances:
@@ -149,8 +161,7 @@ def squared_euclidean(rows: FloatMatrix, query: FloatVector) -> Distances:
     From the rows, in float64: the square of a rounded root is not the rounded square ([1, 2] to [3, 4] is 8 exactly).
     """
     difference = rows.astype(np.float64) - query
-    squares: npt.NDArray[np.float64] = np.einsum("ij,ij->i", difference, difference)
-    return squares.clip(max=_LARGEST).astype(np.float32)
+    return _sums(difference, difference).clip(max=_LARGEST).astype(np.float32)
 
 
 def row_norms(rows: FloatMatrix) -> FloatVector:
@@ -161,7 +172,7 @@ def row_norms(rows: FloatMatrix) -> FloatVector:
     with np.errstate(over="ignore"):  # an infinite norm is one that no bound relies on
         for start in range(0, len(rows), step):
             block = rows[start : start + step].astype(np.float64, order="C")
-            squares = np.einsum("ij,ij->i", block, block) if _vecdot is None else _vecdot(block, block)
+            squares = _vecdot(block, block) if _by_blas(rows.shape[1]) else _sums(block, block)
             out[start : start + step] = np.sqrt(squares, out=squares)
     return out
 
@@ -174,12 +185,15 @@ def dots(rows: FloatMatrix, other: FloatMatrix | FloatVector, *, out: FloatVecto
     that fit the cache, takes twice as long on larger ones, and starts threads for some, for which it waits a time slice
     of the system's when the processors are busy. The caller silences overflow.
     """
-    if _vecdot is not None:
+    if _by_blas(rows.shape[1]):
         _vecdot(rows, other, out=out)
     else:
-        right = other[..., np.newaxis]
-        np.matmul(rows[:, np.newaxis, :], right, out=out[:, np.newaxis, np.newaxis])
+        np.einsum("ij,j->i" if other.ndim == 1 else "ij,ij->i", rows, other, out=out)
     return out
+
+
+def _by_blas(dimension: int) -> bool:
+    return _vecdot is not None and dimension <= _ONE_THREAD
 
 
 def slack(dimension: int) -> float:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragvec.distance import Probe, dots, exact_distances, lower_upper_bounds, row_norms, squared_euclidean
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -53,35 +59,43 @@ def test_a_row_has_the_same_distance_whatever_stands_beside_it(metric: str) -> N
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-@pytest.mark.parametrize("dimension", [1, 2, 3, 8, 65])
+@pytest.mark.parametrize("dimension", [1, 2, 3, 8, 65, 8193, 20_000])
 def test_the_number_of_rows_does_not_matter(metric: str, dimension: int) -> None:
     rng = np.random.default_rng(dimension)
-    rows = rng.normal(size=(600, dimension)).astype(np.float32)
+    count = 600 if dimension < 100 else 40
     query = rng.normal(size=dimension).astype(np.float32)
+    # Distances so small that rounding in float64 would show.
+    rows = (query + 1e-6 * rng.normal(size=(count, dimension))).astype(np.float32)
     alone = [exact_distances(row[None], query, metric=metric)[0] for row in rows]
-    for count in (2, 3, 7, 64, 600):
-        assert exact_distances(rows[:count], query, metric=metric).tolist() == alone[:count]
+    for first in (2, 3, 7, 40, count):
+        assert exact_distances(rows[:first], query, metric=metric).tolist() == alone[:first]
 
 
 def in_row_order(row: np.ndarray, query: np.ndarray, metric: str) -> np.float32:
-    """The definition: sums in the order of numpy's own loops, in float64."""
+    """The definition: sums in the order of numpy's own loops, in float64, by 8,192 coordinates."""
+
+    def total(one: np.ndarray, other: np.ndarray) -> float:
+        starts = range(0, len(one), 8192)
+        return sum(float(np.einsum("i,i->", one[at : at + 8192], other[at : at + 8192])) for at in starts)
+
     a, b = row.astype(np.float64), query.astype(np.float64)
     if metric == "euclidean":
-        return np.float32(min(math.sqrt(np.einsum("i,i->", a - b, a - b)), float(np.finfo(np.float32).max)))
-    cosine = np.einsum("i,i->", a, b) / math.sqrt(np.einsum("i,i->", a, a) * np.einsum("i,i->", b, b))
+        return np.float32(min(math.sqrt(total(a - b, a - b)), float(np.finfo(np.float32).max)))
+    cosine = total(a, b) / math.sqrt(total(a, a) * total(b, b))
     distance = min(1.0 - cosine, 2.0)
     return np.float32(0.0 if distance < 1e-14 else distance)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-@pytest.mark.parametrize("dimension", [2, 3, 100, 384, 1537])
+@pytest.mark.parametrize("dimension", [2, 3, 100, 384, 1537, 8193])
 def test_sums_by_the_blas_change_no_value(metric: str, dimension: int) -> None:
     rng = np.random.default_rng(dimension)
     query = rng.normal(size=dimension).astype(np.float32)
-    noise = rng.normal(size=(1200, dimension)) * np.logspace(-8, 1, 1200)[:, None]
+    count = min(1200, 600_000 // dimension)
+    noise = rng.normal(size=(count, dimension)) * np.logspace(-8, 1, count)[:, None]
     near = (query + noise).astype(np.float32)
     # Small integers: sums are exact, and distances may lie just between two float32.
-    grid = rng.integers(-3, 4, size=(400, dimension)).astype(np.float32)
+    grid = rng.integers(-3, 4, size=(count // 3, dimension)).astype(np.float32)
     grid[~grid.any(axis=1)] = 1.0
     for rows in (near, -near, near * np.float32(1e-17), near * np.float32(1e17), grid, grid * np.float32(0.1)):
         got = exact_distances(rows, query, metric=metric)
@@ -97,6 +111,28 @@ def test_sums_by_the_blas_change_no_value_of_any_floats(rows: list[list[float]],
     for metric in ("cosine", "euclidean"):
         got = exact_distances(matrix, vector, metric=metric)
         assert got.tolist() == [float(in_row_order(row, vector, metric)) for row in matrix]
+
+
+_VALUES = """
+import hashlib, numpy as np
+from ragvec.distance import exact_distances
+rng = np.random.default_rng(0)
+rows, query = rng.normal(size=(20_000, 96)).astype(np.float32), rng.normal(size=96).astype(np.float32)
+near = (query + rng.normal(size=rows.shape) * np.logspace(-8, 0, len(rows))[:, None]).astype(np.float32)
+values = [exact_distances(some, query, metric=m) for m in ("cosine", "euclidean") for some in (rows, near)]
+print(hashlib.sha256(b"".join(value.tobytes() for value in values)).hexdigest())
+"""
+
+
+def test_values_do_not_depend_on_the_kernels_of_the_blas() -> None:
+    seen = set()
+    for core in ("", "Nehalem", "Haswell"):  # names that other libraries and processors than x86 ignore
+        environment = {**os.environ, **({"OPENBLAS_CORETYPE": core} if core else {})}
+        run = subprocess.run(
+            [sys.executable, "-c", _VALUES], env=environment, cwd=_ROOT, capture_output=True, text=True, check=True
+        )
+        seen.add(run.stdout)
+    assert len(seen) == 1
 
 
 def test_euclidean_distances_are_the_nearest_float32_to_the_true_ones() -> None:
