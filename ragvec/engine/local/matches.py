@@ -146,28 +146,26 @@ class Matches:
 
         Made at the cost of the changes. To be called by one thread at a time, and on the latest `Matches` only.
         """
-        fresh = self._truth & BitMap(range(self.size, size)) if size > self.size else BitMap()
-        died = BitMap()
+        truth, died = self._truth, None
+        fresh = truth & BitMap(range(self.size, size)) if size > self.size else None
         if dead is not self._dead:
-            fresh -= dead
-            died = (dead - self._dead) & self._truth
+            if fresh:
+                fresh -= dead
+            died = (dead - self._dead) & truth
             died.remove_range(self.size, _ENDS)
-        later = Matches(self._truth, sequence=sequence, size=size, dead=dead, count=self.count + len(fresh) - len(died))
-        new = array_of(fresh)
+        later = Matches(truth, sequence=sequence, size=size, dead=dead, count=self.count)
+        if fresh:
+            later.count += len(fresh)
+        if died:
+            later.count -= len(died)
         if self._listed is not None and not died:
-            later._listed = _appended(self._listed, new, used=self.count)
-        known = self._flags
-        if known is not None:
-            flags = known.copy() if died else known
-            if len(flags) < size:
-                flags = np.zeros(int(size * _SLACK), np.bool_)
-                flags[: self.size] = known[: self.size]
-            flags[new] = True
-            flags[array_of(died)] = False
-            later._flags = flags
-        for key, kept in list(self._derived.items()):
-            if kept.last <= self.size and not (died and died.range_cardinality(kept.first, kept.last)):
-                later._derived[key] = kept
+            later._listed = _appended(self._listed, fresh, used=self.count) if fresh else self._listed
+        if self._flags is not None:
+            later._flags = _flagged(self._flags, fresh, died, used=self.size, size=size)
+        if self._derived:
+            for key, kept in list(self._derived.items()):
+                if kept.last <= self.size and not (died and died.range_cardinality(kept.first, kept.last)):
+                    later._derived[key] = kept
         return later
 
     def _live(self) -> BitMap:
@@ -303,13 +301,36 @@ def _seen(buffer: npt.NDArray[Item], count: int) -> npt.NDArray[Item]:
     return view
 
 
-def _appended(buffer: RowArray, new: RowArray, *, used: int) -> RowArray:
-    """A buffer with the first `used` and then `new`: the same where it has room, of which earlier views see nothing."""
-    if used + len(new) > len(buffer):
-        larger = np.empty(int((used + len(new)) * _SLACK) + 16, np.uint32)
+def _appended(buffer: RowArray, fresh: BitMap, *, used: int) -> RowArray:
+    """A buffer with the first `used` and then `fresh`: the same where it has room."""
+    end = used + len(fresh)
+    if end > len(buffer):
+        larger = np.empty(int(end * _SLACK) + 16, np.uint32)
         larger[:used] = buffer[:used]
         buffer = larger
-    buffer[used : used + len(new)] = new
+    buffer[used:end] = fresh.to_array()
+    return buffer
+
+
+def _flagged(
+    buffer: npt.NDArray[np.bool_], fresh: BitMap | None, died: BitMap | None, *, used: int, size: int
+) -> npt.NDArray[np.bool_]:
+    """A buffer with the first `used` flags, less those of `died`, and from there to `size` the flags of `fresh`.
+
+    The same buffer where it has room and nothing died, since earlier views see nothing of its end.
+    """
+    if len(buffer) < size:
+        larger = np.zeros(int(size * _SLACK), np.bool_)
+        larger[:used] = buffer[:used]
+        buffer = larger
+    elif died:
+        buffer = buffer.copy()
+    if used < size:
+        buffer[used:size] = False
+    if fresh:
+        buffer[fresh.to_array()] = True
+    if died:
+        buffer[died.to_array()] = False
     return buffer
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from pyroaring import BitMap
 
-from ragvec.engine.local.posting_runs import Run
 from ragvec.engine.local.postings import BLOCK_ROWS, PostingStore, PostingView
 from ragvec.engine.local.records import Records
 from ragvec.errors import Corrupted
@@ -59,6 +58,11 @@ class PostingFeed:
         self._tried = 0
         self._owes = False
 
+    @property
+    def persisted(self) -> int:
+        """The rows [0, persisted) are in files."""
+        return self._store.runs_end
+
     def rows_matching(self, where: Filter, *, first: int, rows: int) -> tuple[BitMap, int]:
         """The rows from `first` on that satisfy the filter, dead ones included, and the row, at least `rows`, before
         which they are complete and from which on there are none. The bitmap is the caller's own."""
@@ -89,7 +93,7 @@ class PostingFeed:
 
     def behind(self, rows: int) -> bool:
         """Whether `persist` has something to do; an attempt that failed is due again a block later."""
-        return not self._store.read_only and rows - max(self._store.runs_end, self._tried) >= self._block_rows
+        return not self._store.read_only and rows - max(self.persisted, self._tried) >= self._block_rows
 
     def persist(self, rows: int) -> None:
         """Index the first `rows` rows and write files of the full blocks, without holding up queries for long.
@@ -99,18 +103,26 @@ class PostingFeed:
         with self._persisting:
             with self._lock:
                 self._store.refresh()
-            while (first := self._store.covered) < rows:
-                metadata = self._records.metadata(first, min(first + _STEP, rows))
-                with self._lock:
-                    if self._store.covered == first:
-                        self._store.extend(first, metadata)
-            with self._lock:
-                runs = self._store.due()
-                self._tried = self._store.block_end - self._block_rows
-            if runs:
-                self._write(runs)
+            while self._store.covered < rows:
+                self._index_block(rows)
+                self._write_due()
+            self._write_due()
 
-    def _write(self, runs: tuple[Run, ...]) -> None:
+    def _index_block(self, rows: int) -> None:
+        """Index to the end of a block, or to `rows`."""
+        end = min(self._store.block_end, rows)
+        while (first := self._store.covered) < end:
+            metadata = self._records.metadata(first, min(first + _STEP, end))
+            with self._lock:
+                if self._store.covered == first:
+                    self._store.extend(first, metadata)
+
+    def _write_due(self) -> None:
+        with self._lock:
+            runs = self._store.due()
+            self._tried = self._store.block_end - self._block_rows
+        if not runs:
+            return
         try:
             written = self._store.written(runs)
         except Corrupted as error:

@@ -156,8 +156,11 @@ class PostingStore:
             raise ValueError(f"Expected the rows from {self.covered} on, got {first}")
         full = self.block_end
         newest_from = first + len(metadata) - _NEWEST
-        if newest_from >= first or len(self._newest) > _NEWEST:
-            self._newest = self._newest[-_NEWEST:] if newest_from < first else []
+        if newest_from >= first:
+            self._newest = []
+        elif len(self._newest) > 2 * _NEWEST:
+            del self._newest[:-_NEWEST]
+        frozen = False
         for data in metadata:
             filterable = self._decoded(data)
             self._tail.add(self.covered, filterable)
@@ -168,7 +171,9 @@ class PostingStore:
                 self._runs += (self._tail.freeze(full),)
                 self._tail = self._new_tail(full)
                 full += self._block_rows
-        self._merge_in_memory()
+                frozen = True
+        if frozen:
+            self._merge_in_memory()
 
     def view(self, first: int = 0) -> PostingView:
         """The rows [first, covered) as they are now; later changes do not touch it."""
