@@ -27,15 +27,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ragvec.ann import sketch
-from ragvec.ann.calibration import Calibration, calibrate
+from ragvec.ann.calibration import Calibration, Trial, first_looked
 from ragvec.ann.exact import Neighbours, rescore
 from ragvec.ann.projection import Frame
+from ragvec.distance import Probe
 from ragvec.errors import Corrupted
 from ragvec.types import FloatMatrix, FloatVector, Metric, RowArray
 
-__all__ = ["Grouped", "Leaves", "Visit"]
+__all__ = ["LEAVES_FILE", "Grouped", "Leaves", "Visit"]
 
-_SMALL = "leaves.npz"
+LEAVES_FILE = "leaves.npz"
 _OF_ROW = "leaf_of_row.npy"
 _SKETCHES = "leaf_sketches.npy"
 _FORMAT = 1
@@ -45,11 +46,8 @@ _SAMPLE = 32768
 """Rows that tell where the middle is and along which axes the rows lie."""
 _CALIBRATION_ROWS = 65536
 _QUERIES = 192
-_FIRST = 32
-"""How many more than k, at least, are scored first; the k-th best of them sets the limit."""
-_FIRST_SHARE = 1.25
-_STRIDE_SAMPLE = 4096
-"""Estimates whose order tells where to cut; ordering all of them would take as long as making them."""
+_GROUPS = 1024
+_GROUPS_PER_FIRST = 8
 _ALL = 256
 """Up to this many matches are all scored."""
 _MOST = 0.6
@@ -152,7 +150,7 @@ class Leaves:
         """Write the files into `folder`; making them durable is the caller's."""
         np.save(folder / _OF_ROW, self.of_row, allow_pickle=False)
         np.save(folder / _SKETCHES, self._codes, allow_pickle=False)
-        with (folder / _SMALL).open("wb") as file:
+        with (folder / LEAVES_FILE).open("wb") as file:
             np.savez(
                 file,
                 format=np.array(_FORMAT),
@@ -173,7 +171,7 @@ class Leaves:
             Corrupted: a file is missing or is not what it should be.
         """
         try:
-            with np.load(folder / _SMALL, allow_pickle=False) as stored:
+            with np.load(folder / LEAVES_FILE, allow_pickle=False) as stored:
                 small = {name: stored[name] for name in stored.files}
             if int(small["format"]) != _FORMAT:
                 raise ValueError(f"expected format {_FORMAT}, got format {int(small['format'])}")
@@ -197,7 +195,7 @@ class Leaves:
                 calibration=Calibration.of(small),
             )
         except (OSError, ValueError, KeyError) as error:
-            raise Corrupted(f"`{folder / _SMALL}` and its files do not describe leaves: {error}", store=str(folder)) from error
+            raise Corrupted(f"`{folder / LEAVES_FILE}` and its files do not describe leaves: {error}", store=str(folder)) from error
 
     def group(self, rows: RowArray) -> Grouped:
         """The matches `rows`, ascending distinct uint32 positions within the segment, by leaf."""
@@ -227,23 +225,24 @@ class Leaves:
         to be lost: with 2 half as much as with 1, with infinity nothing.
         """
         lost = (1.0 - recall_target) / effort
-        first = max(_FIRST + k, math.ceil(_FIRST_SHARE * k))
+        first = first_looked(k)
         reach = self.calibration.reach(lost) if lost > 0 else math.inf
         if len(grouped) <= max(_ALL, first) or reach == math.inf:
             return self._every(rows, query, grouped, k)
-        placed = self.place(query)
+        probe = Probe.of(query)
+        placed = self._place(probe)
         estimates = self._estimates(placed, grouped, reach)
         cut = _cut(estimates, first)
         looked = np.flatnonzero(estimates >= cut)
-        if not k <= len(looked) <= _MOST * len(grouped):
+        if len(looked) > _MOST * len(grouped):
             return self._every(rows, query, grouped, k)
-        found = rescore(rows, query, candidates=grouped.rows[looked], k=k, metric=self.frame.metric)
+        found = rescore(rows, probe, candidates=grouped.rows[looked], k=k, metric=self.frame.metric)
         limit = self._score(float(found.distances[k - 1]), placed)
         if not limit >= cut:
             looked = np.flatnonzero(~(estimates < limit))
             if len(looked) > _MOST * len(grouped):
                 return self._every(rows, query, grouped, k)
-            found = rescore(rows, query, candidates=grouped.rows[looked], k=k, metric=self.frame.metric)
+            found = rescore(rows, probe, candidates=grouped.rows[looked], k=k, metric=self.frame.metric)
         return Visit(found, grouped, looked)
 
     def cost(self, matches: int, k: int, *, recall_target: float = 0.98) -> float:
@@ -251,37 +250,35 @@ class Leaves:
         query."""
         return self.calibration.looked(matches, k, lost=1.0 - recall_target)
 
-    def place(self, query: FloatVector) -> FloatVector:
-        """`query` (d,) as the vector (d + 1,) whose inner products with rows so extended are their scores."""
-        placed = np.empty(len(query) + 1, dtype=np.float32)
-        placed[:-1] = self.frame.place(query[np.newaxis])[0]
+    def _place(self, probe: Probe) -> FloatVector:
+        """The query as the vector (d + 1,) whose inner products with rows so extended are their scores."""
+        frame = self.frame
+        wide = probe.wide / probe.length if frame.metric == "cosine" else probe.wide
+        placed = np.empty(len(wide) + 1, dtype=np.float32)
+        np.multiply(wide - frame.centre, 1.0 / frame.scale, out=placed[:-1], casting="same_kind")
         placed[-1] = 1.0
         return placed
-
-    def extended(self, rows: FloatMatrix) -> FloatMatrix:
-        """`rows` (n, d) as float32 (n, d + 1), whose inner products with a placed query are their scores."""
-        return _extended(self.frame, rows)
 
     def _calibrated(self, rows: FloatMatrix, *, seed: int) -> Calibration:
         chosen = _sample(len(rows), _CALIBRATION_ROWS, seed)
         own = _sample(len(chosen), _QUERIES, seed + 1)
-        queries = self.extended(np.take(rows, chosen[own], axis=0))
+        queries = _extended(self.frame, np.take(rows, chosen[own], axis=0))
         queries[:, -1] = 1.0
         scores = np.empty((len(own), len(chosen)), dtype=np.float32)
         for start in range(0, len(chosen), _BLOCK):
-            part = self.extended(np.take(rows, chosen[start : start + _BLOCK], axis=0))
+            part = _extended(self.frame, np.take(rows, chosen[start : start + _BLOCK], axis=0))
             scores[:, start : start + len(part)] = queries @ part.T
-        return calibrate(
+        trial = Trial(
             queries=queries,
+            coordinates=queries @ self._axes.T,
             own=own,
             scores=scores,
             of_row=self.of_row[chosen].astype(np.intp),
             codes=np.ascontiguousarray(self._codes[chosen].T),
-            coordinates=queries @ self._axes.T,
             centres=self.centres,
             spreads=self.spreads,
-            seed=seed,
         )
+        return trial.calibration(seed=seed)
 
     def _every(self, rows: FloatMatrix, query: FloatVector, grouped: Grouped, k: int) -> Visit:
         found = rescore(rows, query, candidates=grouped.rows, k=min(k, len(grouped)), metric=self.frame.metric)
@@ -295,7 +292,7 @@ class Leaves:
         gain = spreads * np.float32(self.calibration.gain * unit)
         heights = (self.centres @ placed)[there]
         heights += spreads * np.float32(reach * math.sqrt(float(placed @ placed)))
-        heights += gain * np.float32(15 * sketch.BITS)
+        heights += gain * np.float32(sketch.MOST)
         estimates = np.repeat(gain * np.float32(-2), grouped.counts)
         estimates *= sketch.differences(grouped.codes, query)
         estimates += np.repeat(heights, grouped.counts)
@@ -309,11 +306,14 @@ class Leaves:
 
 
 def _cut(estimates: FloatVector, first: int) -> float:
-    """About the `first`-th greatest of many, from the order of some of them when they are very many."""
-    step = max(1, len(estimates) * 16 // (first * _STRIDE_SAMPLE)) if len(estimates) > _STRIDE_SAMPLE else 1
-    some = estimates[::step]
-    rank = min(len(some), max(1, round(first / step)))
-    return float(np.partition(some, len(some) - rank)[len(some) - rank])
+    """What at least `first` of the estimates reach, and few more.
+
+    The `first`-th greatest of the maxima of groups takes a fraction of the time of that of all.
+    """
+    groups = min(len(estimates), max(_GROUPS, _GROUPS_PER_FIRST * first))
+    size = len(estimates) // groups
+    maxima = estimates[: size * groups].reshape(size, groups).max(axis=0)
+    return float(np.partition(maxima, groups - first)[groups - first])
 
 
 def _sample(count: int, size: int, seed: int) -> npt.NDArray[np.intp]:

@@ -1,8 +1,8 @@
 """Sketches: 128 bits a row, from which inner products with any query are estimated without reading the row.
 
 A vector is turned into 128 coordinates, its leading principal axes in random rotation, and only their signs are kept. A
-query keeps 4 bits of each coordinate: odd whole numbers from −15 to 15, which are sums of ±8, ±4, ±2 and ±1, so that
-its product with signs comes from counting differing bits, once for each of the four. With y the query's coordinates and
+query keeps 3 bits of each coordinate: odd whole numbers from −7 to 7, which are sums of ±4, ±2 and ±1, so that
+its product with signs comes from counting differing bits, once for each of the three. With y the query's coordinates and
 b = ±1 the signs, ⟨y, b⟩ is proportional to the product of the vectors, plus noise (RaBitQ, https://arxiv.org/abs/2405.12497
 and https://arxiv.org/abs/2409.09913, here with fewer bits than dimensions).
 """
@@ -16,15 +16,18 @@ import numpy.typing as npt
 
 from ragvec.types import FloatMatrix, FloatVector
 
-__all__ = ["BITS", "WORDS", "Codes", "axes", "differences", "encode", "planes"]
+__all__ = ["BITS", "MOST", "WORDS", "Codes", "axes", "differences", "encode", "planes"]
 
 Codes: TypeAlias = npt.NDArray[np.uint64]
 
 BITS = 128
 WORDS = BITS // 64
-_PLANES = 4
+_PLANES = 3
 _TOP = (1 << _PLANES) - 1
-_BLOCK = 16384
+MOST = _TOP * BITS
+"""The product of a query's weights with the signs of a row that all agree."""
+_PLANE_BITS = (1 << np.arange(_PLANES, dtype=np.uint8)[::-1, np.newaxis])
+_BLOCK = 4096
 """Rows at a time, for which the scratch stays in the second-level cache."""
 _BYTE_ORDER = np.dtype("<u8")
 
@@ -50,33 +53,34 @@ def encode(coordinates: FloatMatrix) -> Codes:
 
 
 def planes(coordinates: FloatVector) -> tuple[Codes, float]:
-    """A query's `coordinates` (BITS,) as four codes (4, WORDS) of weights 8, 4, 2, 1, and the unit of those weights.
+    """A query's `coordinates` (BITS,) as three codes (3, WORDS) of weights 4, 2, 1, and the unit of those weights.
 
     With h the sum over the planes of weight × bits that differ from a row's code, the product of the quantised query
-    with the row's signs is unit × (15 × BITS − 2 h).
+    with the row's signs is unit × (MOST − 2 h).
     """
     unit = float(np.abs(coordinates).max()) / (_TOP + 1)
     if not unit > 0:
         return np.zeros((_PLANES, WORDS), dtype=np.uint64), 0.0
     levels = (coordinates * (0.5 / unit) + (_TOP + 1) / 2).clip(0, _TOP).astype(np.uint8)
-    bits = levels & np.array([[8], [4], [2], [1]], dtype=np.uint8)
+    bits = levels & _PLANE_BITS
     packed = np.packbits(bits, axis=1, bitorder="little")
     return packed.view(_BYTE_ORDER).astype(np.uint64, copy=False), unit
 
 
-def differences(codes: Codes, query: Codes) -> npt.NDArray[np.uint16]:
-    """The weighted sums of differing bits, h in `planes`, of the rows whose `codes` are uint64 (WORDS, n): (n,)."""
-    count = codes.shape[1]
-    total = np.zeros(count, dtype=np.uint16)
-    words = np.empty((WORDS, min(count, _BLOCK)), dtype=np.uint64)
+def differences(codes: Codes, query: Codes) -> FloatVector:
+    """The weighted sums of differing bits, h in `planes`, of the rows whose `codes` are uint64 (WORDS, n): float32 (n,).
+
+    Of a `query` with fewer planes the last has weight 1, the one before it 2, and so on.
+    """
+    count, weights = codes.shape[1], (2.0 ** np.arange(len(query))[::-1]).astype(np.float32)
+    total = np.empty(count, dtype=np.float32)
+    words = np.empty((len(query), WORDS, min(count, _BLOCK)), dtype=np.uint64)
     for start in range(0, count, _BLOCK):
         block = codes[:, start : start + _BLOCK]
-        part, scratch = total[start : start + _BLOCK], words[:, : block.shape[1]]
-        for plane in query:
-            np.bitwise_xor(block, plane[:, np.newaxis], out=scratch)
-            ones = _ones(scratch)
-            part += part
-            part += ones[0] + ones[1]
+        scratch = words[:, :, : block.shape[1]]
+        np.bitwise_xor(block, query[:, :, np.newaxis], out=scratch)
+        ones = _ones(scratch)
+        np.dot(weights, (ones[:, 0] + ones[:, 1]).astype(np.float32), out=total[start : start + _BLOCK])
     return total
 
 
