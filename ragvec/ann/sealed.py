@@ -27,8 +27,8 @@ class _Seal(msgspec.Struct, frozen=True):
 
 
 def seal(folder: Path) -> None:
-    """Write the checksums of all files in `folder`, and make files and names durable."""
-    files = {path.name: _checksum(path, durable=True) for path in sorted(folder.iterdir())}
+    """Write the checksums of all files in `folder`, and make files and names durable; again when files were added."""
+    files = {path.name: _checksum(path, durable=True) for path in sorted(folder.iterdir()) if path.name != CHECKSUMS}
     target = folder / CHECKSUMS
     with target.open("wb") as file:
         file.write(msgspec.json.encode(_Seal(format=_FORMAT, files=files)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from ragvec.engine.protocol import IndexEngine, Ranking
@@ -78,6 +80,8 @@ def _read(
         metadata=request.metadata,
         drop_deleted=drop_deleted,
     )
+    if not drop_deleted:
+        return Hits(cast("tuple[Record, ...]", tuple(records)), distances)
     present: list[Record] = [record for record in records if record is not None]
     if len(present) < len(records):
         kept = np.fromiter((record is not None for record in records), dtype=np.bool_, count=len(records))

@@ -44,8 +44,8 @@ _held: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _hooked = threading.Event()
 
 
-class operation:  # noqa: N801 - used as a function is, and four times as fast as a generator
-    """Within the block no other thread forks. May be nested; may wait for a fork in progress when it is not."""
+class _Operation:
+    """The block of `operation`; a class, since a generator would cost each query a microsecond."""
 
     __slots__ = ()
 
@@ -64,6 +64,22 @@ class operation:  # noqa: N801 - used as a function is, and four times as fast a
                 _gate.under_way -= 1
                 if _gate.forking:
                     _gate.changed.notify_all()
+
+
+_operation = _Operation()
+
+
+def operation() -> _Operation:
+    """Within the block no other thread forks. May be nested; may wait for a fork in progress when it is not."""
+    return _operation
+
+
+_operation = _Operation()
+
+
+def operation() -> _Operation:
+    """Within the block no other thread forks. May be nested; may wait for a fork in progress when it is not."""
+    return _operation
 
 
 def register(forkable: Forkable) -> None:

@@ -1,242 +1,334 @@
-"""Search within one snapshot: a plan by the number of matching rows, candidates, exact distances, ties by key."""
+"""Search within one snapshot: candidates part by part as planned, exact distances, ties by key.
+
+Whatever proposes the candidates, what is returned are distances computed from the stored rows, and where a proposal
+cannot be relied on (a filter whose matches lie away from the query, many rows at one distance) that part is searched
+in the next surer way.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter_ns
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
-from pyroaring import BitMap
 
-from ragvec.ann.exact import Neighbours, nearest, rescore
-from ragvec.distance import exact_distances
-from ragvec.engine.local.segments import Segment
+from ragvec.ann.exact import Neighbours, among, nearest, rescore
+from ragvec.engine.local.matches import Matches
+from ragvec.engine.local.plan import Kind, Part, plan
 from ragvec.engine.local.snapshot import Snapshot
-from ragvec.engine.protocol import Ranking
+from ragvec.engine.protocol import Explanation, Ranking, SearchStep
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import FloatMatrix, FloatVector, RowArray
 
-__all__ = ["EXACT_MATCHES", "Plan", "plan", "search"]
+__all__ = ["Trace", "explain", "search"]
 
-EXACT_MATCHES = 20_000
-"""Up to this many matching rows are all scored exactly: their gather and product take about as long as a filtered ANN
-search."""
-
-_FILTERED_FETCH = 2.0
-"""Under a filter, segments are asked for this many times the neighbours of which k match on average (for a small k for
-somewhat more, since chance then plays a larger part)."""
-
-_DENSE = 4
-"""A scan of everything with a mask beats gathering the matches from one match in this many rows on."""
+_LATE = 0.7
+"""Proposals after this share of them are late: where one of the nearest is among these, there may be more behind."""
+_QUERIES_A_THREAD = 16
+"""Fewer queries are not worth a thread of their own."""
+_MOST_PLANS = 64
 
 
-_WIDER = 4
-"""The factor by which a segment is asked for more."""
+class Trace:
+    """Collects the steps of one search, each with the time since the one before."""
 
-_WIDEST = 0.25
-"""Asking for more than this share of all rows costs more than exact search."""
+    def __init__(self) -> None:
+        self.steps: list[SearchStep] = []
+        self._at = perf_counter_ns()
 
-_LAST = 9
-"""How many of the last proposals tell how far a segment has looked."""
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """How a search will run: "scan" every row with a mask, "gather" the matching rows, or ask the "segments".
-
-    `matches` is the number of rows that satisfy the filter, `fetch` the neighbours asked of each segment at first.
-    """
-
-    kind: Literal["scan", "gather", "segments"]
-    matches: int
-    fetch: int = 0
+    def step(self, name: str, *, rows: int, candidates: int, detail: str = "") -> None:
+        """Note what was done since the last step."""
+        now = perf_counter_ns()
+        self.steps.append(SearchStep(name, rows, candidates, (now - self._at) / 1000.0, detail))
+        self._at = perf_counter_ns()
 
 
-def plan(*, rows: int, matches: int, k: int, segment_rows: int) -> Plan:
-    """Choose by cost. `rows` are all, `matches` those that satisfy the filter and live, `segment_rows` those that
-    segments cover."""
-    if segment_rows and matches > EXACT_MATCHES:
-        # Of the neighbours that a segment proposes only the matching share counts; the wider net also finds matches
-        # that lie off the leaves where most neighbours are.
-        wanted = max(_FILTERED_FETCH * k, k + 4 * k**0.5 + 8)
-        fetch = k if matches == rows else int(np.ceil(wanted * rows / matches))
-        if fetch < _WIDEST * segment_rows:
-            return Plan("segments", matches, fetch)
-    if matches * _DENSE >= rows:
-        return Plan("scan", matches)
-    return Plan("gather", matches)
-
-
-def search(snapshot: Snapshot, queries: FloatMatrix, *, k: int, where: Filter) -> list[Ranking]:
-    """One ranking a query, each of min(k, matches) rows, nearest first, ties by key."""
-    matching = None if where == EVERYTHING else snapshot.matching(where)
-    matches = snapshot.live if matching is None else len(matching)
-    segments = snapshot.segments()
-    covered = segments[-1].last if segments else 0
-    chosen = plan(rows=snapshot.rows, matches=matches, k=k, segment_rows=covered)
-    k = min(k, matches)
-    if k == 0:
-        found = [Neighbours(np.empty(0, np.uint32), np.empty(0, np.float32)) for _ in queries]
-    elif chosen.kind == "segments":
-        found = _segments(snapshot, queries, k=k, matching=matching, segments=segments, fetch=chosen.fetch)
-    else:
-        found = _exact(snapshot, queries, k=k, matching=matching)
-    exact = k == 0 or chosen.kind != "segments"
-    return [_rank(snapshot, neighbours, k=k, exact=exact) for neighbours in found]
-
-
-def _scan(
-    snapshot: Snapshot, queries: FloatMatrix, *, k: int, keep: npt.NDArray[np.bool_] | None, first: int = 0
-) -> list[Neighbours]:
-    """Exact search over rows [first, snapshot.rows), rows numbered as in the whole."""
-    vectors = snapshot.generation.vectors
-    found = nearest(
-        vectors.rows(snapshot.rows)[first:],
-        queries,
-        k=k,
-        metric=snapshot.generation.spec.metric,
-        norms=vectors.norms(first, snapshot.rows),
-        keep=None if keep is None else keep[first:],
-    )
-    if not first:
-        return found
-    return [Neighbours(rows + np.uint32(first), distances) for rows, distances in found]
-
-
-def _exact(snapshot: Snapshot, queries: FloatMatrix, *, k: int, matching: BitMap | None) -> list[Neighbours]:
-    matches = snapshot.live if matching is None else len(matching)
-    if matches * _DENSE >= snapshot.rows:
-        return _scan(snapshot, queries, k=k, keep=_mask(snapshot, matching))
-    rows = snapshot.generation.vectors.rows(snapshot.rows)
-    candidates = _array(matching if matching is not None else snapshot.matching(EVERYTHING))
-    metric = snapshot.generation.spec.metric
-    return [rescore(rows, query, candidates=candidates, k=k, metric=metric) for query in queries]
-
-
-def _segments(
+def search(
     snapshot: Snapshot,
     queries: FloatMatrix,
     *,
     k: int,
-    matching: BitMap | None,
-    segments: tuple[Segment, ...],
-    fetch: int,
-) -> list[Neighbours]:
-    keep = _mask(snapshot, matching)
-    covered = segments[-1].last
-    tail = _scan(snapshot, queries, k=k, keep=keep, first=covered) if covered < snapshot.rows else None
-    proposals = [segment.ann.candidates(queries, k=fetch) for segment in segments]
-    found = []
-    for position, query in enumerate(queries):
-        newest = None if tail is None else tail[position].rows
-        best = _nearest_proposed(
-            snapshot,
-            query,
+    where: Filter,
+    recall_target: float,
+    effort: float = 1.0,
+    trace: Trace | None = None,
+) -> list[Ranking]:
+    """One ranking a query, each of min(k, matches) rows, nearest first, ties by key."""
+    matches = None if where == EVERYTHING else snapshot.matches(where)
+    count = snapshot.live if matches is None else matches.count
+    k = min(k, count)
+    if trace is not None and matches is not None:
+        trace.step("filter", rows=snapshot.rows, candidates=count)
+    if not k:
+        nothing = Neighbours(np.empty(0, np.uint32), np.empty(0, np.float32))
+        return [_rank(snapshot, nothing, k=0, exact=True) for _ in queries]
+    parts = _planned(snapshot, k=k, matches=matches, recall_target=recall_target, effort=effort)
+    if trace is not None:
+        trace.step("plan", rows=snapshot.rows, candidates=count, detail=", ".join(map(_described, parts)))
+    run = _Run(snapshot, parts, k=k, matches=matches, recall_target=recall_target, effort=effort, trace=trace)
+    exact = all(part.segment is None for part in parts)
+    ranked = [_rank(snapshot, found, k=k, exact=exact) for found in _divided(run, queries, exact=exact)]
+    if trace is not None:
+        trace.step("order", rows=k, candidates=k)
+    return ranked
+
+
+def _planned(
+    snapshot: Snapshot, *, k: int, matches: Matches | None, recall_target: float, effort: float
+) -> tuple[Part, ...]:
+    segments = snapshot.segments()
+    key = (matches, segments, k, recall_target, effort)
+    found = snapshot.plans.get(key)
+    if found is None:
+        found = plan(
+            segments,
+            rows=snapshot.rows,
+            live=snapshot.live,
             k=k,
-            keep=keep,
-            segments=segments,
-            proposed=[candidates[position] for candidates in proposals],
-            newest=newest,
-            fetch=fetch,
+            dimension=snapshot.generation.spec.dimension,
+            matches=matches,
+            recall_target=recall_target,
+            effort=effort,
         )
-        found.append(best or _exact(snapshot, query[np.newaxis], k=k, matching=matching)[0])
+        if len(snapshot.plans) >= _MOST_PLANS:
+            snapshot.plans.clear()
+        snapshot.plans[key] = found
     return found
 
 
-def _nearest_proposed(
-    snapshot: Snapshot,
-    query: FloatVector,
-    *,
-    k: int,
-    keep: npt.NDArray[np.bool_] | None,
-    segments: tuple[Segment, ...],
-    proposed: list[RowArray],
-    newest: RowArray | None,
-    fetch: int,
-) -> Neighbours | None:
-    """The k nearest of what the segments propose and the `newest` rows; None when exact search is the better way.
-
-    A segment proposes its nearest rows, kept or not, so it has said all that matters once its proposals reach as far
-    as the k-th neighbour. A segment whose proposals do not is asked once for more, if there are kept rows around the
-    query at all. Where the matches of a filter lie far from it, the leaves that a segment looks into are the wrong ones
-    however much is asked of them.
-    """
-    rows = snapshot.generation.vectors.rows(snapshot.rows)
-    metric = snapshot.generation.spec.metric
-    proposed = list(proposed)
-    widened = False
-    while True:
-        kept = [_kept(segment, positions, keep) for segment, positions in zip(segments, proposed, strict=True)]
-        candidates = np.concatenate(kept if newest is None else [*kept, newest])
-        best = rescore(rows, query, candidates=candidates, k=k, metric=metric) if len(candidates) >= k else None
-        short = [
-            at
-            for at, segment in enumerate(segments)
-            if len(proposed[at]) < segment.last - segment.first
-            and not (best and _reaches(rows, query, segment, proposed[at], best=best, k=k, filtered=keep is not None))
-        ]
-        if not short:
-            return best
-        if widened or sum(map(len, kept)) * _WIDER < _FILTERED_FETCH * k or fetch * _WIDER > _WIDEST * snapshot.rows:
-            return None
-        widened = True
-        for at in short:
-            proposed[at] = segments[at].ann.candidates(query[np.newaxis], k=fetch * _WIDER)[0]
+def _described(part: Part) -> str:
+    fetch = f" {part.fetch:,}" if part.kind == "ann" else ""
+    return f"{part.kind}{fetch} in rows {part.first:,} to {part.last - 1:,}"
 
 
-def _reaches(
-    rows: FloatMatrix,
-    query: FloatVector,
-    segment: Segment,
-    positions: RowArray,
-    *,
-    best: Neighbours,
-    k: int,
-    filtered: bool,
-) -> bool:
-    """Whether the proposals go as far as the k-th of `best`, judged by the last few, whose order is only an estimate.
-
-    Where several of these tie with it, the key decides, and ties that were not proposed may have a lesser one.
-    """
-    distance = best.distances[k - 1]
-    last = positions[-_LAST:] + np.uint32(segment.first)
-    distances = exact_distances(rows[last], query, metric=segment.ann.report.metric)
-    if not len(distances) or (distances.max() <= distance and np.count_nonzero(distances == distance) > 1):
-        return False
-    return not filtered or bool(np.median(distances) >= distance)
+def _divided(run: _Run, queries: FloatMatrix, *, exact: bool) -> list[Neighbours]:
+    """The neighbours of each query, many queries in as many threads as there are processors; what is all products is
+    divided by the linear algebra library itself."""
+    threads = min(len(queries) // _QUERIES_A_THREAD, _processors())
+    if exact or threads < 2:
+        return run(queries)
+    with ThreadPoolExecutor(threads, thread_name_prefix="ragvec-search") as pool:
+        return [found for some in pool.map(run, np.array_split(queries, threads)) for found in some]
 
 
-def _kept(segment: Segment, positions: RowArray, keep: npt.NDArray[np.bool_] | None) -> RowArray:
-    rows: RowArray = positions + np.uint32(segment.first)
-    if keep is None:
-        return rows
-    kept: RowArray = rows[keep[rows]]
-    return kept
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _mask(snapshot: Snapshot, matching: BitMap | None) -> npt.NDArray[np.bool_] | None:
-    if matching is None:
-        return snapshot.alive
-    mask = np.zeros(snapshot.rows, dtype=np.bool_)
-    mask[_array(matching)] = True
-    return mask
+class _Run:
+    """One search under way, for any number of queries; shared by threads."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        parts: tuple[Part, ...],
+        *,
+        k: int,
+        matches: Matches | None,
+        recall_target: float,
+        effort: float,
+        trace: Trace | None,
+    ) -> None:
+        self.parts = parts
+        self.k = k
+        self.matches = matches
+        self.recall_target = recall_target
+        self.effort = effort
+        self.trace = trace
+        self.keep: npt.NDArray[np.bool_] | None = snapshot.alive
+        if matches is not None and any(part.kind in ("scan", "ann") for part in parts):
+            self.keep = matches.mask
+        self.vectors = snapshot.generation.vectors
+        self.rows = self.vectors.rows(snapshot.rows)
+        self.metric = snapshot.generation.spec.metric
+
+    def __call__(self, queries: FloatMatrix) -> list[Neighbours]:
+        """The k nearest to each query, and what ties with the last."""
+        looked = [self._look(part, queries) for part in self.parts]
+        return [self._finish(query, [found[at] for found in looked]) for at, query in enumerate(queries)]
+
+    def _look(self, part: Part, queries: FloatMatrix) -> Sequence[RowArray | Neighbours]:
+        """For each query what a part has to offer: candidates, or neighbours already."""
+        found: Sequence[RowArray | Neighbours]
+        if part.kind == "ann":
+            found = self._proposed(part, queries)
+        elif part.kind == "leaves":
+            found = [self._by_leaves(part, query) for query in queries]
+        else:
+            found = self._exactly(part, queries)
+        if self.trace is not None:
+            offered = len(found[0].rows) if isinstance(found[0], Neighbours) else len(found[0])
+            self.trace.step(_described(part), rows=part.matches, candidates=offered)
+        return found
+
+    def _proposed(self, part: Part, queries: FloatMatrix) -> list[RowArray]:
+        assert part.segment is not None
+        ann = part.segment.ann
+        if len(queries) == 1:
+            positions = [
+                ann.nearest_candidates(queries[0], k=part.fetch, effort=self.effort, recall_target=self.recall_target)
+            ]
+        else:
+            positions = ann.candidates(queries, k=part.fetch, effort=self.effort, recall_target=self.recall_target)
+        if not part.first:
+            return positions
+        return [some + np.uint32(part.first) for some in positions]
+
+    def _by_leaves(self, part: Part, query: FloatVector) -> Neighbours:
+        segment, matches = part.segment, self.matches
+        assert segment is not None
+        assert segment.leaves is not None
+        assert matches is not None
+        leaves, first = segment.leaves, segment.first
+        grouped = matches.derived(
+            leaves, first=first, last=segment.last, make=lambda rows: leaves.group(rows - np.uint32(first))
+        )
+        visit = leaves.nearest(
+            self.rows[first : segment.last],
+            query,
+            grouped,
+            k=min(self.k, part.matches),
+            effort=self.effort,
+            recall_target=self.recall_target,
+        )
+        return _moved(visit.neighbours, first)
+
+    def _exactly(self, part: Part, queries: FloatMatrix) -> list[Neighbours]:
+        if part.kind == "gather" and self.matches is not None:
+            rows = self.matches.within(part.first, part.last)
+            return among(self.rows, queries, candidates=rows, k=self.k, metric=self.metric)
+        found = nearest(
+            self.rows[part.first : part.last],
+            queries,
+            k=self.k,
+            metric=self.metric,
+            norms=self.vectors.norms(part.first, part.last) if part.segment is None else None,
+            keep=None if self.keep is None else self.keep[part.first : part.last],
+        )
+        return [_moved(neighbours, part.first) for neighbours in found]
+
+    def _finish(self, query: FloatVector, looked: list[RowArray | Neighbours]) -> Neighbours:
+        """The nearest of all that the parts offer. A part whose proposals cannot be relied on is looked at again."""
+        proposals: dict[int, RowArray] = {}
+        while True:
+            found = [some for some in looked if isinstance(some, Neighbours)]
+            proposals = {at: some for at, some in enumerate(looked) if not isinstance(some, Neighbours)}
+            kept = [self._kept(some) for some in proposals.values()]
+            if kept:
+                together = kept[0] if len(kept) == 1 else np.concatenate(kept)
+                found.append(rescore(self.rows, query, candidates=together, k=self.k, metric=self.metric))
+            best = found[0] if len(found) == 1 else _merged(found, self.k)
+            doubtful = [
+                at
+                for (at, proposed), some in zip(proposals.items(), kept, strict=True)
+                if self._doubtful(self.parts[at], proposed, kept=some, best=best)
+            ]
+            if self.trace is not None:
+                self.trace.step("distances", rows=sum(map(len, kept)), candidates=len(best.rows))
+            if not doubtful:
+                return best
+            for at in doubtful:
+                looked[at] = self._again(self.parts[at], query)
+
+    def _kept(self, rows: RowArray) -> RowArray:
+        if self.keep is None:
+            return rows
+        kept: RowArray = rows[self.keep[rows]]
+        return kept
+
+    def _doubtful(self, part: Part, proposed: RowArray, *, kept: RowArray, best: Neighbours) -> bool:
+        """Whether rows that a segment did not propose are likely to belong to the `best`."""
+        if len(proposed) >= part.last - part.first:
+            return False
+        if len(kept) < min(self.k, part.matches):
+            return True
+        if len(best.rows) > self.k or len(best.rows) >= len(kept):
+            # Where rows beyond the proposals tie with the last, the key decides, and theirs may be a lesser one.
+            tied = int(np.count_nonzero(best.distances == best.distances[-1]))
+            if tied > 1 and not len(np.setdiff1d(kept, best.rows)):
+                return True
+        if self.matches is None:
+            return False
+        late = self._kept(proposed[int(_LATE * len(proposed)) :])
+        return not set(late.tolist()).isdisjoint(best.rows[: self.k].tolist())
+
+    def _again(self, part: Part, query: FloatVector) -> Neighbours:
+        """Search a part in a way that its matches' places cannot mislead."""
+        if self.matches is not None and part.segment is not None and part.segment.leaves is not None:
+            found = self._by_leaves(part, query)
+        else:
+            kind: Kind = "gather" if self.matches is not None else "scan"
+            found = self._exactly(Part(kind, part.first, part.last, part.matches), query[np.newaxis])[0]
+        if self.trace is not None:
+            self.trace.step(
+                f"again in rows {part.first:,} to {part.last - 1:,}",
+                rows=part.matches,
+                candidates=len(found.rows),
+                detail="the segment's proposals did not reach the k-th match",
+            )
+        return found
 
 
-def _array(bitmap: BitMap) -> RowArray:
-    return np.frombuffer(bitmap.to_array(), dtype=np.uint32) if len(bitmap) else np.empty(0, dtype=np.uint32)
+def _moved(found: Neighbours, first: int) -> Neighbours:
+    return Neighbours(found.rows + np.uint32(first), found.distances) if first else found
+
+
+def _merged(found: list[Neighbours], k: int) -> Neighbours:
+    """The k nearest of several lists, and what ties with the last, in order of (distance, row)."""
+    rows = np.concatenate([some.rows for some in found])
+    distances = np.concatenate([some.distances for some in found])
+    order = np.lexsort((rows, distances))
+    if len(order) > k:
+        limit = distances[order[k - 1]]
+        order = order[: int(np.searchsorted(distances[order], limit, side="right"))]
+    return Neighbours(rows[order], distances[order])
 
 
 def _rank(snapshot: Snapshot, found: Neighbours, *, k: int, exact: bool) -> Ranking:
     rows, distances = found
-    tied = np.zeros(len(rows), dtype=np.bool_)
-    if len(rows) > 1:
-        same = distances[1:] == distances[:-1]
+    same = distances[1:] == distances[:-1]
+    if same.any():
+        tied = np.zeros(len(rows), dtype=np.bool_)
         tied[1:] |= same
         tied[:-1] |= same
-    if tied.any():
         positions = np.flatnonzero(tied)
-        stored = snapshot.generation.records.by_rows(rows[positions].tolist(), metadata=False)
-        ordered = sorted(positions.tolist(), key=lambda at: (distances[at], stored[int(rows[at])].key))
+        keys = snapshot.keys(rows[positions])
+        ordered = [at for _, _, at in sorted(zip(distances[positions].tolist(), keys, positions.tolist(), strict=True))]
         rows = rows.copy()
         rows[positions] = rows[ordered]
     return Ranking(rows=rows[:k], distances=distances[:k], generation=snapshot.generation.number, exact=exact)
+
+
+def explain(
+    snapshot: Callable[[], Snapshot],
+    query: FloatVector,
+    *,
+    k: int,
+    where: Filter,
+    recall_target: float,
+    effort: float,
+) -> Explanation:
+    """Search once to bring everything into memory, then again step by step, from taking the `snapshot` to the keys."""
+    search(snapshot(), query[np.newaxis], k=k, where=where, recall_target=recall_target, effort=effort)
+    trace = Trace()
+    seen = snapshot()
+    trace.step("snapshot", rows=seen.rows, candidates=seen.live, detail=f"change {max(seen.sequence, 0):,}")
+    (ranking,) = search(
+        seen, query[np.newaxis], k=k, where=where, recall_target=recall_target, effort=effort, trace=trace
+    )
+    seen.keys(ranking.rows)
+    trace.step("keys", rows=len(ranking.rows), candidates=len(ranking.rows))
+    return Explanation(
+        k=k,
+        rows=seen.rows,
+        matches=seen.live if where == EVERYTHING else seen.matches(where).count,
+        effort=effort,
+        exact=ranking.exact,
+        recall=1.0
+        if ranking.exact
+        else min(segment.ann.report.recall(k, recall_target) for segment in seen.segments()),
+        steps=tuple(trace.steps),
+    )
