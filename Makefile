@@ -1,5 +1,6 @@
 # make demo   set up, ingest the data sets, ask questions        make test    set up, run every check
-# make bench  set up, run the benchmarks                         make test-all  also what takes many minutes
+# make bench  set up, install the peers, run the benchmarks      make test-all  also what takes many minutes
+#             FULL=1 the full form · DOCS=1 write docs/benchmarks.md · AGAIN=1 ask again what has been answered
 # make clean  remove .venv and the demo's store
 #
 # Everything runs from .venv, which is made once and reused; it is brought up to date when pyproject.toml or .ci/constraints.txt change.
@@ -10,6 +11,7 @@ BIN := $(VENV)/bin
 DEMO_STORE ?= .demo
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
+BENCH_FLAGS ?= $(if $(FULL),--full) $(if $(AGAIN),--again) $(if $(DOCS),--docs)
 
 export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -41,7 +43,9 @@ lint: setup
 	@$(BIN)/mypy
 
 bench: setup
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@$(BIN)/python -m benchmarks.peers
+	@$(BIN)/python -m benchmarks.run $(BENCH_FLAGS)
+	@$(if $(FULL),for name in quality filters segments store; do $(BIN)/python benchmarks/$$name.py || exit 1; done)
 
 clean:
 	rm -rf $(VENV) $(DEMO_STORE)

@@ -26,7 +26,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ MADE_UP_RECORDS = 20_000
 
 @dataclass(frozen=True)
 class Collection:
-    """Rows to index, queries, the exact answers, and the metadata of the rows."""
+    """Rows to index, queries, the exact answers, and the metadata of the rows; `serials` are those of the rows."""
 
     name: str
     note: str
@@ -56,6 +56,7 @@ class Collection:
     truth: np.ndarray
     sources: np.ndarray
     query_sources: np.ndarray
+    serials: np.ndarray
     unique_lemma: bool
 
     def __len__(self) -> int:
@@ -64,11 +65,6 @@ class Collection:
     @property
     def dimension(self) -> int:
         return int(self.rows.shape[1])
-
-    @cached_property
-    def serials(self) -> np.ndarray:
-        """The `serial` of each row: a permutation of the row numbers."""
-        return np.random.default_rng(7).permutation(len(self.rows))
 
     def keys(self, start: int, stop: int) -> list[str]:
         """The keys of rows `start` to `stop`: the row number with leading zeros."""
@@ -100,15 +96,14 @@ class Collection:
 
     def head(self, rows: int) -> Collection:
         """The first `rows` rows, with the serials and the truth of them all."""
-        few = replace(
+        return replace(
             self,
             name=f"{self.name}-{rows}",
             note=f"{self.note}, the first {rows:,}",
             rows=np.array(self.rows[:rows]),
             sources=self.sources[:rows],
+            serials=self.serials[:rows],
         )
-        few.__dict__["serials"] = self.serials[:rows]
-        return few
 
 
 def cache_folder() -> Path:
@@ -131,16 +126,17 @@ def collection(name: str) -> Collection:
             building.rename(folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    note = _records().note
+    note, rows = _records().note, np.load(folder / "rows.f32.npy", mmap_mode="r")
     return Collection(
         name=kept,
         note={"real": note, "million": f"semi-synthetic from: {note}", "wide": f"synthetic from: {note}"}[name],
         folder=folder,
-        rows=np.load(folder / "rows.f32.npy", mmap_mode="r"),
+        rows=rows,
         queries=np.load(folder / "queries.f32.npy"),
         truth=np.load(folder / "truth-100.npy"),
         sources=np.load(folder / "sources.npy"),
         query_sources=np.load(folder / "query-sources.npy"),
+        serials=np.random.default_rng(7).permutation(len(rows)),
         unique_lemma=unique,
     )
 
@@ -164,7 +160,7 @@ def _make_real(folder: Path) -> None:
 
 
 def _make_million(folder: Path) -> None:
-    count = 1_000_000 if real_folder() else 100_000
+    count = 1_000_000 if real_folder() else 5 * MADE_UP_RECORDS
     vectors = _records().vectors
     near = exact_nearest(vectors, vectors, k=NEIGHBOURS + 1)
     rows = _memmap(folder, shape=(count, vectors.shape[1]))

@@ -96,7 +96,7 @@ def _environment(threads: int) -> dict[str, str]:
 def _reason(log: Path, code: int) -> str:
     """What the child said last: the message of an exception, else its last lines and exit code."""
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    if lines and lines[-1].startswith(("ModuleNotFoundError", "ImportError")):
+    if lines and lines[-1].startswith("ModuleNotFoundError"):
         return "not installed: " + lines[-1].split(": ", 1)[1]
     if lines and lines[-1].startswith("benchmarks.systems.base.Unsupported"):
         return lines[-1].split(": ", 1)[-1]

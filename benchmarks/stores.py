@@ -56,7 +56,6 @@ def build(*, name: str, data: str, rows: int | None, folder: str, threads: int) 
     given = loaded(data, rows)
     made = system(name, Path(folder), dimension=given.dimension, threads=threads)
     given.metadata(0, 1)
-    _ = given.serials
     gc.collect()
     before = memory()["anonymous"]
     seconds = made.build(given)

@@ -42,12 +42,17 @@ class RagvecClient(System):
 
     def search(self, query: np.ndarray, *, k: int) -> Any:
         return self.client.query_vectors(
-            **PLACE, topK=k, queryVector={"float32": query}, returnMetadata=True, returnDistance=True
+            **PLACE, topK=k, queryVector={"float32": query.tolist()}, returnMetadata=True, returnDistance=True
         )
 
     def search_where(self, query: np.ndarray, *, k: int, where: Any) -> Any:
         return self.client.query_vectors(
-            **PLACE, topK=k, queryVector={"float32": query}, filter=where, returnMetadata=True, returnDistance=True
+            **PLACE,
+            topK=k,
+            queryVector={"float32": query.tolist()},
+            filter=where,
+            returnMetadata=True,
+            returnDistance=True,
         )
 
     def condition(self, condition: Condition) -> Any:
