@@ -16,7 +16,7 @@ from ragvec.ann.report import setting
 from ragvec.engine.local.matches import Matches
 from ragvec.engine.local.segments import Segment
 
-__all__ = ["Kind", "Part", "plan"]
+__all__ = ["Kind", "Part", "ann_target", "plan"]
 
 Kind = Literal["scan", "gather", "leaves", "ann"]
 
@@ -89,6 +89,12 @@ def plan(
     return (*found, newest) if newest is not None else tuple(found)
 
 
+def ann_target(recall_target: float, *, filtered: bool) -> float:
+    """The recall to ask of a segment's proposals: under a filter the loss allowed is halved, for matches tend to lie
+    off the leaves where most neighbours are."""
+    return 1.0 - (1.0 - recall_target) / 2.0 if filtered else recall_target
+
+
 def _exact(first: int, last: int, *, rows: int, live: int, dimension: int, matches: Matches | None) -> Part | None:
     """The cheaper of the exact ways; None when there is nothing to search."""
     count = last - first
@@ -118,7 +124,8 @@ def _cheapest(
     best, least = exact, (matching * _gathered(dimension) if exact.kind == "gather" else count * _scanned(dimension))
     fetch = _fetch(k, share=matching / count)
     if fetch <= _WIDEST * count:
-        leaves, candidates = setting(segment.ann.report, k=fetch, recall_target=recall_target, effort=effort)
+        target = ann_target(recall_target, filtered=filtered)
+        leaves, candidates = setting(segment.ann.report, k=fetch, recall_target=target, effort=effort)
         visited = count if segment.ann.report.exhaustive else leaves * 2.0 * count / segment.ann.report.leaves
         cost = _ANN_CALL + visited * _ENTRY + candidates * _CANDIDATE
         cost += candidates * matching / count * _gathered(dimension)

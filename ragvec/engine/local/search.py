@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ragvec.ann.exact import Neighbours, among, nearest, rescore
 from ragvec.engine.local.matches import Matches
-from ragvec.engine.local.plan import Kind, Part, plan
+from ragvec.engine.local.plan import Part, ann_target, plan
 from ragvec.engine.local.snapshot import Snapshot
 from ragvec.engine.protocol import Explanation, Ranking, SearchStep
 from ragvec.filters.nodes import EVERYTHING, Filter
@@ -27,6 +27,10 @@ __all__ = ["Trace", "explain", "search"]
 
 _LATE = 0.7
 """Proposals after this share of them are late: where one of the nearest is among these, there may be more behind."""
+_WIDER = 4
+"""The factor by which a segment is asked for more, once, where many rows match."""
+_WIDEST = 0.1
+_MANY_MATCHES = 20_000
 _QUERIES_A_THREAD = 16
 """Fewer queries are not worth a thread of their own."""
 _MOST_PLANS = 64
@@ -136,6 +140,7 @@ class _Run:
         self.k = k
         self.matches = matches
         self.recall_target = recall_target
+        self.ann_target = ann_target(recall_target, filtered=matches is not None)
         self.effort = effort
         self.trace = trace
         self.keep: npt.NDArray[np.bool_] | None = snapshot.alive
@@ -169,10 +174,10 @@ class _Run:
         ann = part.segment.ann
         if len(queries) == 1:
             positions = [
-                ann.nearest_candidates(queries[0], k=part.fetch, effort=self.effort, recall_target=self.recall_target)
+                ann.nearest_candidates(queries[0], k=part.fetch, effort=self.effort, recall_target=self.ann_target)
             ]
         else:
-            positions = ann.candidates(queries, k=part.fetch, effort=self.effort, recall_target=self.recall_target)
+            positions = ann.candidates(queries, k=part.fetch, effort=self.effort, recall_target=self.ann_target)
         if not part.first:
             return positions
         return [some + np.uint32(part.first) for some in positions]
@@ -212,26 +217,27 @@ class _Run:
 
     def _finish(self, query: FloatVector, looked: list[RowArray | Neighbours]) -> Neighbours:
         """The nearest of all that the parts offer. A part whose proposals cannot be relied on is looked at again."""
-        proposals: dict[int, RowArray] = {}
+        parts = list(self.parts)
         while True:
             found = [some for some in looked if isinstance(some, Neighbours)]
-            proposals = {at: some for at, some in enumerate(looked) if not isinstance(some, Neighbours)}
-            kept = [self._kept(some) for some in proposals.values()]
+            proposals = [(at, some) for at, some in enumerate(looked) if not isinstance(some, Neighbours)]
+            kept = [self._kept(some) for _, some in proposals]
             if kept:
                 together = kept[0] if len(kept) == 1 else np.concatenate(kept)
                 found.append(rescore(self.rows, query, candidates=together, k=self.k, metric=self.metric))
             best = found[0] if len(found) == 1 else _merged(found, self.k)
             doubtful = [
                 at
-                for (at, proposed), some in zip(proposals.items(), kept, strict=True)
-                if self._doubtful(self.parts[at], proposed, kept=some, best=best)
+                for (at, proposed), some in zip(proposals, kept, strict=True)
+                if self._doubtful(parts[at], proposed, kept=some, best=best)
             ]
             if self.trace is not None:
                 self.trace.step("distances", rows=sum(map(len, kept)), candidates=len(best.rows))
             if not doubtful:
                 return best
             for at in doubtful:
-                looked[at] = self._again(self.parts[at], query)
+                parts[at] = self._surer(parts[at])
+                looked[at] = self._look(parts[at], query[np.newaxis])[0]
 
     def _kept(self, rows: RowArray) -> RowArray:
         if self.keep is None:
@@ -255,21 +261,17 @@ class _Run:
         late = self._kept(proposed[int(_LATE * len(proposed)) :])
         return not set(late.tolist()).isdisjoint(best.rows[: self.k].tolist())
 
-    def _again(self, part: Part, query: FloatVector) -> Neighbours:
-        """Search a part in a way that its matches' places cannot mislead."""
-        if self.matches is not None and part.segment is not None and part.segment.leaves is not None:
-            found = self._by_leaves(part, query)
-        else:
-            kind: Kind = "gather" if self.matches is not None else "scan"
-            found = self._exactly(Part(kind, part.first, part.last, part.matches), query[np.newaxis])[0]
-        if self.trace is not None:
-            self.trace.step(
-                f"again in rows {part.first:,} to {part.last - 1:,}",
-                rows=part.matches,
-                candidates=len(found.rows),
-                detail="the segment's proposals did not reach the k-th match",
-            )
-        return found
+    def _surer(self, part: Part) -> Part:
+        """The next way to search a part when the proposals of its segment, which is how it was searched, do not do."""
+        assert part.segment is not None
+        wider = _WIDER * part.fetch
+        if part in self.parts and wider <= _WIDEST * (part.last - part.first) and part.matches > _MANY_MATCHES:
+            return Part("ann", part.first, part.last, part.matches, part.segment, wider)
+        if self.matches is None:
+            return Part("scan", part.first, part.last, part.matches)
+        if part.segment.leaves is None:
+            return Part("gather", part.first, part.last, part.matches)
+        return Part("leaves", part.first, part.last, part.matches, part.segment)
 
 
 def _moved(found: Neighbours, first: int) -> Neighbours:
