@@ -149,15 +149,15 @@ class Wanted:
             else:
                 giants.add(encoded(int(value)))
         self.numbers: dict[Kind, Numbers] = {}
-        self.texts: dict[Kind, list[bytes]] = {}
+        self.texts: dict[Kind, Texts] = {}
         if booleans:
             self.numbers["boolean"] = Numbers.of(sorted(booleans))
         if numbers:
             self.numbers["number"] = self.numbers["listed_number"] = Numbers.of(sorted(numbers))
         if texts:
-            self.texts["string"] = sorted(texts)
+            self.texts["string"] = Texts.of(sorted(texts))
         if giants:
-            self.texts["giant"] = self.texts["listed_giant"] = sorted(giants)
+            self.texts["giant"] = self.texts["listed_giant"] = Texts.of(sorted(giants))
 
 
 class FieldPostings(msgspec.Struct, frozen=True, eq=False):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import bisect
 import math
-import os
 from collections.abc import Sequence
 from itertools import chain, count, pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from ragvec.engine.local.posting_search import Spans, common
 
 __all__ = ["Numbers", "Positions", "Texts", "encoded", "is_plain_number", "merge_values", "offsets_of"]
 
@@ -84,7 +85,7 @@ class Texts(Sequence[bytes]):
     def __init__(self, blob: npt.NDArray[np.uint8], starts: npt.NDArray[Any]) -> None:
         self.blob, self.starts = blob, starts
         self._bytes, self._at = blob.data, starts.data
-        self._made: tuple[bytes, npt.NDArray[np.uint64]] | None = None
+        self._made: Spans | None = None
 
     @classmethod
     def of(cls, texts: Sequence[bytes]) -> Texts:
@@ -106,39 +107,25 @@ class Texts(Sequence[bytes]):
 
     def find(self, wanted: Sequence[bytes]) -> Positions:
         """The positions of those strings of `wanted` (sorted, distinct) that are here, ascending."""
-        low = [0] * len(wanted)
-        high = [len(self)] * len(wanted)
-        if len(wanted) >= _MANY and len(self):
-            # Keys, which numpy can search for all at once, leave few strings to look at.
-            shared, keys = self._sorted_keys()
-            wanted = [text for text in wanted if text.startswith(shared)]
-            sought = Texts.of(wanted)._keys(len(shared))
-            low = np.searchsorted(keys, sought, side="left").tolist()
-            high = np.searchsorted(keys, sought, side="right").tolist()
-        found = []
-        for text, start, stop in zip(wanted, low, high, strict=True):
-            place = start if stop - start <= 1 else bisect.bisect_left(self, text, start, stop)
-            if place < stop and self[place] == text:
-                found.append(place)
-        return np.asarray(found, np.int64)
+        if len(wanted) < _MANY:
+            return np.asarray([place for text in wanted if (place := self._place(text)) is not None], np.int64)
+        sought = wanted if isinstance(wanted, Texts) else Texts.of(wanted)
+        here, there = common(self._spans(), sought._spans())
+        differ = np.flatnonzero(_lengths(self.starts, here) != _lengths(sought.starts, there))
+        if len(differ):
+            again = [self._place(wanted[at]) for at in there[differ].tolist()]
+            here[differ] = [-1 if place is None else place for place in again]
+            here = here[here >= 0]
+        return here
 
-    def _sorted_keys(self) -> tuple[bytes, npt.NDArray[np.uint64]]:
-        """The prefix that all strings share, and the key of each: made when first wanted, 8 bytes a string."""
+    def _spans(self) -> Spans:
         if self._made is None:
-            shared = os.path.commonprefix([self[0], self[len(self) - 1]])  # noqa: RUF071 - these are no paths
-            self._made = shared, self._keys(len(shared))
+            self._made = Spans(self.blob, self.starts)
         return self._made
 
-    def _keys(self, skip: int) -> npt.NDArray[np.uint64]:
-        """The eight bytes of every string after the first `skip`, zeros where it ends, as big-endian numbers."""
-        starts = self.starts[:-1].astype(np.int64) + skip
-        lengths = self.starts[1:].astype(np.int64) - starts
-        keys = np.zeros(len(self), np.uint64)
-        if self.blob.size:
-            for at in range(8):
-                byte = self.blob.take(starts + at, mode="clip").astype(np.uint64)
-                keys = (keys << np.uint64(8)) | (byte * (lengths > at))
-        return keys
+    def _place(self, text: bytes) -> int | None:
+        place = bisect.bisect_left(self, text)
+        return place if place < len(self) and self[place] == text else None
 
     def prefixed(self, prefix: bytes) -> tuple[int, int]:
         """The range of positions of the strings that begin with `prefix`, which is UTF-8 and so has no byte 0xFF."""
@@ -167,6 +154,11 @@ def offsets_of(lengths: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     ends = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=ends[1:])
     return ends.astype(np.uint32 if ends[-1] < 2**32 else np.uint64)
+
+
+def _lengths(starts: npt.NDArray[Any], positions: Positions) -> Positions:
+    ends: Positions = starts[positions + 1].astype(np.int64)
+    return ends - starts[positions].astype(np.int64)
 
 
 def _double(value: int | float) -> float:
