@@ -31,7 +31,7 @@ _QUANTILES = (0.0, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995, 0.999)
 _COUNTED = 48
 """Queries for which the rows looked at are counted."""
 _DEPTHS = (0.0002, 0.0005, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-_MARGIN = 0.75
+_MARGIN = 0.6
 """The part of the permitted loss that is used: the rest is for queries unlike those measured with."""
 _FIRST = 32
 _FIRST_TIMES = 3

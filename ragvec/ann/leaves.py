@@ -50,8 +50,9 @@ _GROUPS = 1024
 _GROUPS_PER_FIRST = 8
 _ALL = 256
 """Up to this many matches are all scored."""
-_MOST = 0.6
-"""From this share of the matches on, scoring all of them costs no more than choosing."""
+_COARSE = 16384
+"""From this many matches on, a first look at a third of the query's bits saves more than it costs."""
+_DEVIATIONS = 2.5
 
 
 class Grouped:
@@ -118,10 +119,12 @@ class Leaves:
         self.spreads = spreads
         self.calibration = calibration
         self._codes = codes
-        self._axes = axes
+        self.axes = axes
 
     @classmethod
-    def measure(cls, rows: FloatMatrix, of_row: npt.NDArray[np.unsignedinteger[Any]], *, metric: Metric, seed: int = 0) -> Leaves:
+    def measure(
+        cls, rows: FloatMatrix, of_row: npt.NDArray[np.unsignedinteger[Any]], *, metric: Metric, seed: int = 0
+    ) -> Leaves:
         """Make what is needed for `rows` float32 (n, d), n ≥ 1, of which row i is in leaf `of_row[i]`.
 
         Rows are read in blocks; the same `seed` gives the same result. Nothing is modified.
@@ -157,7 +160,7 @@ class Leaves:
                 metric=np.array(self.frame.metric),
                 middle=self.frame.centre,
                 scale=np.array(self.frame.scale),
-                axes=self._axes,
+                axes=self.axes,
                 centres=self.centres,
                 spreads=self.spreads,
                 **self.calibration.arrays(),
@@ -195,7 +198,9 @@ class Leaves:
                 calibration=Calibration.of(small),
             )
         except (OSError, ValueError, KeyError) as error:
-            raise Corrupted(f"`{folder / LEAVES_FILE}` and its files do not describe leaves: {error}", store=str(folder)) from error
+            raise Corrupted(
+                f"`{folder / LEAVES_FILE}` and its files do not describe leaves: {error}", store=str(folder)
+            ) from error
 
     def group(self, rows: RowArray) -> Grouped:
         """The matches `rows`, ascending distinct uint32 positions within the segment, by leaf."""
@@ -204,7 +209,8 @@ class Leaves:
         counts = np.bincount(leaf, minlength=len(self.centres))
         there = np.flatnonzero(counts)
         ordered = rows[order]
-        codes = np.ascontiguousarray(self._codes[ordered].T)
+        codes = _pick(self._codes, rows)
+        codes = np.ascontiguousarray(_pick(codes, order).T)
         return Grouped(ordered, there, counts[there], codes)
 
     def nearest(
@@ -229,35 +235,15 @@ class Leaves:
         reach = self.calibration.reach(lost) if lost > 0 else math.inf
         if len(grouped) <= max(_ALL, first) or reach == math.inf:
             return self._every(rows, query, grouped, k)
-        probe = Probe.of(query)
-        placed = self._place(probe)
-        estimates = self._estimates(placed, grouped, reach)
-        cut = _cut(estimates, first)
-        looked = np.flatnonzero(estimates >= cut)
-        if len(looked) > _MOST * len(grouped):
-            return self._every(rows, query, grouped, k)
-        found = rescore(rows, probe, candidates=grouped.rows[looked], k=k, metric=self.frame.metric)
-        limit = self._score(float(found.distances[k - 1]), placed)
-        if not limit >= cut:
-            looked = np.flatnonzero(~(estimates < limit))
-            if len(looked) > _MOST * len(grouped):
-                return self._every(rows, query, grouped, k)
-            found = rescore(rows, probe, candidates=grouped.rows[looked], k=k, metric=self.frame.metric)
-        return Visit(found, grouped, looked)
+        search = _Search(self, rows, Probe.of(query), grouped, reach)
+        if len(grouped) >= _COARSE:
+            search.narrow(k, first)
+        return search.finish(k, first)
 
     def cost(self, matches: int, k: int, *, recall_target: float = 0.98) -> float:
         """How many of `matches` rows `nearest` scores exactly, on average, when a filter has nothing to do with the
         query."""
         return self.calibration.looked(matches, k, lost=1.0 - recall_target)
-
-    def _place(self, probe: Probe) -> FloatVector:
-        """The query as the vector (d + 1,) whose inner products with rows so extended are their scores."""
-        frame = self.frame
-        wide = probe.wide / probe.length if frame.metric == "cosine" else probe.wide
-        placed = np.empty(len(wide) + 1, dtype=np.float32)
-        np.multiply(wide - frame.centre, 1.0 / frame.scale, out=placed[:-1], casting="same_kind")
-        placed[-1] = 1.0
-        return placed
 
     def _calibrated(self, rows: FloatMatrix, *, seed: int) -> Calibration:
         chosen = _sample(len(rows), _CALIBRATION_ROWS, seed)
@@ -270,7 +256,7 @@ class Leaves:
             scores[:, start : start + len(part)] = queries @ part.T
         trial = Trial(
             queries=queries,
-            coordinates=queries @ self._axes.T,
+            coordinates=queries @ self.axes.T,
             own=own,
             scores=scores,
             of_row=self.of_row[chosen].astype(np.intp),
@@ -284,25 +270,97 @@ class Leaves:
         found = rescore(rows, query, candidates=grouped.rows, k=min(k, len(grouped)), metric=self.frame.metric)
         return Visit(found, grouped, None)
 
-    def _estimates(self, placed: FloatVector, grouped: Grouped, reach: float) -> FloatVector:
-        """For each match the greatest score that it is likely to have, to within the error that `reach` allows for."""
-        query, unit = sketch.planes(self._axes @ placed)
-        there = grouped.leaves
-        spreads = self.spreads[there]
-        gain = spreads * np.float32(self.calibration.gain * unit)
-        heights = (self.centres @ placed)[there]
-        heights += spreads * np.float32(reach * math.sqrt(float(placed @ placed)))
-        heights += gain * np.float32(sketch.MOST)
-        estimates = np.repeat(gain * np.float32(-2), grouped.counts)
-        estimates *= sketch.differences(grouped.codes, query)
-        estimates += np.repeat(heights, grouped.counts)
-        return estimates
 
-    def _score(self, distance: float, placed: FloatVector) -> float:
-        """The score of a row at `distance` from the query."""
-        wide = placed[:-1].astype(np.float64)
-        square = 2.0 * distance if self.frame.metric == "cosine" else distance * distance
-        return (float(wide @ wide) - square / self.frame.scale**2) / 2.0
+class _Search:
+    """One query under one filter: at first all matches are in play, and each step leaves fewer.
+
+    `heights` and `gains` are float32 (m,), one for each match in play: an estimate is the height plus the gain times
+    the product of the query's weights with the row's signs.
+    """
+
+    def __init__(self, leaves: Leaves, rows: FloatMatrix, probe: Probe, grouped: Grouped, reach: float) -> None:
+        self._rows = rows
+        self._probe = probe
+        self._frame = leaves.frame
+        self._grouped = grouped
+        self._kept: npt.NDArray[np.intp] | None = None
+        self._placed = _placed(leaves.frame, probe)
+        self._coordinates = leaves.axes @ self._placed
+        there = grouped.leaves
+        spreads = leaves.spreads[there]
+        gains = spreads * np.float32(leaves.calibration.gain)
+        heights = (leaves.centres @ self._placed)[there]
+        heights += spreads * np.float32(reach * math.sqrt(float(self._placed @ self._placed)))
+        self._codes = grouped.codes
+        self._heights = np.repeat(heights, grouped.counts)
+        self._gains = np.repeat(gains, grouped.counts)
+
+    def narrow(self, k: int, first: int) -> None:
+        """Leave in play those whose estimate by the signs alone of the query's coordinates does not rule them out."""
+        sums = float(np.abs(self._coordinates).sum())
+        square = float(self._coordinates @ self._coordinates)
+        if not sums > 0:
+            return
+        # For vectors that agree with the query the product with ±unit is right on average; what it leaves out of the
+        # query has this length, and its product with signs about the same standard deviation.
+        unit = square / sums
+        beyond = math.sqrt(max(0.0, unit * unit * sketch.BITS - square))
+        query = sketch.encode(self._coordinates[np.newaxis])
+        estimates = sketch.differences(self._codes, query)
+        estimates *= np.float32(-2.0 * unit)
+        estimates += np.float32(sketch.BITS * unit + _DEVIATIONS * beyond)
+        estimates *= self._gains
+        estimates += self._heights
+        cut = _cut(estimates, first)
+        limit = self._limit(self._look(np.flatnonzero(estimates >= cut), k), k)
+        kept = np.flatnonzero(~(estimates < min(cut, limit)))
+        self._kept = kept
+        self._codes = np.take(self._codes, kept, axis=1)
+        self._heights, self._gains = self._heights[kept], self._gains[kept]
+
+    def finish(self, k: int, first: int) -> Visit:
+        """Score the best, and then all that may still be among the `k` nearest."""
+        query, unit = sketch.planes(self._coordinates)
+        estimates = sketch.differences(self._codes, query)
+        estimates *= np.float32(-2.0 * unit)
+        estimates += np.float32(unit * sketch.MOST)
+        estimates *= self._gains
+        estimates += self._heights
+        if len(estimates) <= first:
+            return self._visit(np.arange(len(estimates)), k)
+        cut = _cut(estimates, first)
+        looked = np.flatnonzero(estimates >= cut)
+        found = self._look(looked, k)
+        limit = self._limit(found, k)
+        if limit >= cut:
+            return Visit(found, self._grouped, self._in_grouped(looked))
+        return self._visit(np.flatnonzero(~(estimates < limit)), k)
+
+    def _visit(self, looked: npt.NDArray[np.intp], k: int) -> Visit:
+        return Visit(self._look(looked, k), self._grouped, self._in_grouped(looked))
+
+    def _in_grouped(self, places: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        return places if self._kept is None else self._kept[places]
+
+    def _look(self, places: npt.NDArray[np.intp], k: int) -> Neighbours:
+        candidates = self._grouped.rows[self._in_grouped(places)]
+        return rescore(self._rows, self._probe, candidates=candidates, k=k, metric=self._frame.metric)
+
+    def _limit(self, found: Neighbours, k: int) -> float:
+        """The score of the k-th of those found."""
+        distance = float(found.distances[k - 1])
+        wide = self._placed[:-1].astype(np.float64)
+        square = 2.0 * distance if self._frame.metric == "cosine" else distance * distance
+        return (float(wide @ wide) - square / self._frame.scale**2) / 2.0
+
+
+def _placed(frame: Frame, probe: Probe) -> FloatVector:
+    """The query as the vector (d + 1,) whose inner products with extended rows are their scores."""
+    wide = probe.wide / probe.length if frame.metric == "cosine" else probe.wide
+    placed = np.empty(len(wide) + 1, dtype=np.float32)
+    np.multiply(wide - frame.centre, 1.0 / frame.scale, out=placed[:-1], casting="same_kind")
+    placed[-1] = 1.0
+    return placed
 
 
 def _cut(estimates: FloatVector, first: int) -> float:
@@ -314,6 +372,13 @@ def _cut(estimates: FloatVector, first: int) -> float:
     size = len(estimates) // groups
     maxima = estimates[: size * groups].reshape(size, groups).max(axis=0)
     return float(np.partition(maxima, groups - first)[groups - first])
+
+
+def _pick(codes: sketch.Codes, rows: npt.NDArray[np.integer[Any]]) -> sketch.Codes:
+    """The sketches of `rows`, (m, 2)."""
+    # numpy copies single elements of 16 bytes many times as fast as rows of two of 8.
+    whole = codes.view(np.complex128).ravel().take(rows.astype(np.intp, copy=False), mode="clip")
+    return whole.view(np.uint64).reshape(-1, sketch.WORDS)
 
 
 def _sample(count: int, size: int, seed: int) -> npt.NDArray[np.intp]:

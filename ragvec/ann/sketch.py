@@ -26,7 +26,7 @@ _PLANES = 3
 _TOP = (1 << _PLANES) - 1
 MOST = _TOP * BITS
 """The product of a query's weights with the signs of a row that all agree."""
-_PLANE_BITS = (1 << np.arange(_PLANES, dtype=np.uint8)[::-1, np.newaxis])
+_PLANE_BITS = 1 << np.arange(_PLANES, dtype=np.uint8)[::-1, np.newaxis]
 _BLOCK = 4096
 """Rows at a time, for which the scratch stays in the second-level cache."""
 _BYTE_ORDER = np.dtype("<u8")
@@ -93,5 +93,7 @@ else:  # numpy 1
     _ONES = np.array([value.bit_count() for value in range(1 << 16)], dtype=np.uint8)
 
     def _ones(words: Codes) -> npt.NDArray[np.uint8]:
-        counts: npt.NDArray[np.uint8] = _ONES[words.view(np.uint16)].reshape(*words.shape, 4).sum(axis=-1, dtype=np.uint8)
+        counts: npt.NDArray[np.uint8] = (
+            _ONES[words.view(np.uint16)].reshape(*words.shape, 4).sum(axis=-1, dtype=np.uint8)
+        )
         return counts
