@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,9 @@ def in_child(function: str, arguments: dict[str, Any], *, limit: float, threads:
         command = [sys.executable, "-m", "benchmarks.processes", module, name, str(given), str(answer)]
         peak, started = 0, time.monotonic()
         with log.open("wb") as output:
-            child = subprocess.Popen(command, cwd=CHECKOUT, env=_environment(threads), stdout=output, stderr=output)
+            child = subprocess.Popen(
+                command, cwd=CHECKOUT, env=_environment(threads), stdout=output, stderr=output, start_new_session=True
+            )
             try:
                 while True:
                     try:
@@ -54,7 +57,8 @@ def in_child(function: str, arguments: dict[str, Any], *, limit: float, threads:
                         raise Failed(f"over the time limit of {limit:.0f} s")
             finally:
                 if child.poll() is None:
-                    child.kill()
+                    # Its session, for it may have made processes of its own.
+                    os.killpg(child.pid, signal.SIGKILL)
                     child.wait()
         if child.returncode != 0 or not answer.is_file():
             raise Failed(_reason(log, child.returncode))

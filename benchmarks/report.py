@@ -73,6 +73,8 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def report(form: str, answers: Answers) -> str:
     """All tables, with a heading for each."""
+    if not answers:
+        return "nothing has been measured"
     parts = []
     for title, note, head, rows in _sections(answers):
         parts.append(f"### {title}\n\n{note}\n\n{markdown(head, rows)}")
@@ -89,7 +91,7 @@ def report(form: str, answers: Answers) -> str:
         f"{_machine()}. Python {platform.python_version()}. "
         f"The {form} form, measured {times[0]} to {times[-1]}.\n\n{', '.join(versions)}."
     )
-    return "\n\n".join([about, *parts]) if times else "nothing has been measured"
+    return "\n\n".join([about, *parts])
 
 
 def _sections(answers: Answers) -> Iterable[tables.Section]:
