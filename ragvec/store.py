@@ -21,27 +21,25 @@ import numpy as np
 
 from ragvec.api import buckets, indexes
 from ragvec.api.access import Session
+from ragvec.api.arguments import at_least_one, is_matrix, to_effort, to_filter, to_keys, to_metadata
 from ragvec.api.client import Client
 from ragvec.api.dialects import NATIVE
-from ragvec.api.names import check_keys
 from ragvec.api.records import put_arrays, query_matrix, query_vector
 from ragvec.api.requests import CreateIndex, CreateVectorBucket, MetadataConfiguration
 from ragvec.engine.local.engine import LocalEngine
-from ragvec.engine.protocol import Engine, IndexEngine, IndexSpec, IndexStats, Page
+from ragvec.engine.protocol import Engine, Explanation, IndexEngine, IndexSpec, IndexStats, Page, Tuning
 from ragvec.errors import (
     BucketExists,
     IndexExists,
     InvalidKey,
-    InvalidMetadata,
     InvalidRequest,
     NotFound,
 )
-from ragvec.filters.nodes import EVERYTHING, And, Compare, Eq, Exists, Filter, In, Not, Or, StartsWith
-from ragvec.filters.parse import parse_filter
+from ragvec.filters.nodes import Filter
 from ragvec.search.execute import search
 from ragvec.search.request import SearchRequest
 from ragvec.search.results import Results, ResultsList
-from ragvec.types import Metadata, Metric, Record
+from ragvec.types import Metric, Record
 
 __all__ = ["Bucket", "Index", "Store"]
 
@@ -186,7 +184,7 @@ class Bucket:
             raise InvalidRequest(
                 f"Expected a list of keys, got the text {non_filterable!r} - at `non_filterable`", path="non_filterable"
             )
-        dimension = _at_least_one(dimension, "dimension")
+        dimension = at_least_one(dimension, "dimension")
         request = CreateIndex(
             vector_bucket_name=self.name,
             index_name=name,
@@ -270,7 +268,7 @@ class Index:
         """
         if isinstance(keys, str):
             raise InvalidKey(f"Expected a list of keys, got the text {keys!r} - at `keys`", path="keys")
-        put_arrays(self.bucket.store._session, self.spec, keys=keys, vectors=vectors, metadata=_dicts(metadata))
+        put_arrays(self.bucket.store._session, self.spec, keys=keys, vectors=vectors, metadata=to_metadata(metadata))
 
     @overload
     def query(
@@ -281,6 +279,7 @@ class Index:
         where: Mapping[str, Any] | Filter | None = None,
         data: bool = False,
         metadata: bool = True,
+        effort: float = 1.0,
     ) -> Results: ...
 
     @overload
@@ -292,6 +291,7 @@ class Index:
         where: Mapping[str, Any] | Filter | None = None,
         data: bool = False,
         metadata: bool = True,
+        effort: float = 1.0,
     ) -> Any: ...
 
     def query(
@@ -302,28 +302,71 @@ class Index:
         where: Mapping[str, Any] | Filter | None = None,
         data: bool = False,
         metadata: bool = True,
+        effort: float = 1.0,
     ) -> Results | ResultsList:
-        """The `k` nearest records that satisfy `where`, as Results; for a matrix (m, dimension), a list of m Results.
-        Either has `to_pandas()`.
+        """The `k` nearest records that satisfy `where`, as Results; for a matrix (m, dimension), a list of m Results,
+        for which all processors are used. Either has `to_pandas()`.
+
+        An `effort` above 1 searches about so many times as much as the recall target takes, below 1 less;
+        `math.inf` searches exactly.
 
         Raises:
             InvalidVector, DimensionMismatch, InvalidFilter, InvalidRequest: see those.
         """
         spec, engine = self._open()
-        k = _at_least_one(k, "k")
-        many = _is_matrix(vector)
+        k = at_least_one(k, "k")
+        many = is_matrix(vector)
         if many:
             queries = query_matrix(spec, vector)
         else:
             queries = query_vector(self.bucket.store._session, spec, vector)[np.newaxis]
-        request = SearchRequest(queries=queries, k=k, where=_filter(where, spec), data=data, metadata=metadata)
+        request = SearchRequest(
+            queries=queries, k=k, where=to_filter(where, spec), data=data, metadata=metadata, effort=to_effort(effort)
+        )
         found = ResultsList(Results(hits, metric=spec.metric) for hits in search(engine, request))
         return found if many else found[0]
+
+    def explain(
+        self, vector: Any, *, k: int = 10, where: Mapping[str, Any] | Filter | None = None, effort: float = 1.0
+    ) -> Explanation:
+        """How one such query runs: the plan, then each step with its candidates and microseconds. `print` it.
+
+        Raises:
+            InvalidVector, DimensionMismatch, InvalidFilter, InvalidRequest: see those.
+        """
+        spec, engine = self._open()
+        query = query_vector(self.bucket.store._session, spec, vector)
+        return engine.explain(query, k=at_least_one(k, "k"), where=to_filter(where, spec), effort=to_effort(effort))
+
+    def tune(self, *, recall_target: float | None = None, queries: Any = None, k: int = 10) -> Tuning:
+        """Search for this recall from now on, in every process, without building anything; returns what was chosen.
+
+        Segments measure at build time, with rows as queries, what each recall takes. Real questions are often unlike
+        the rows: given `queries`, a matrix (m, dimension) of some hundred of them, the effort is chosen so that their
+        `k` nearest are found to the target, against exact search. Kept with the index; later builds keep to it.
+
+        Raises:
+            InvalidRequest: `recall_target` is not above 0 and at most 1. InvalidVector, DimensionMismatch.
+        """
+        spec, engine = self._open()
+        if recall_target is not None and not (
+            isinstance(recall_target, (int, float, np.floating)) and 0.0 < recall_target <= 1.0
+        ):
+            raise InvalidRequest(
+                f"Expected a number above 0 and at most 1, got {recall_target!r} - at `recall_target`",
+                path="recall_target",
+            )
+        matrix = None if queries is None else query_matrix(spec, queries)
+        return engine.tune(
+            recall_target=None if recall_target is None else float(recall_target),
+            queries=matrix,
+            k=at_least_one(k, "k"),
+        )
 
     def get(self, keys: Sequence[str], *, data: bool = True, metadata: bool = True) -> list[Record]:
         """The records with these keys, in that order; absent ones are left out. Raises InvalidKey."""
         _, engine = self._open()
-        return engine.get(_texts(keys), data=data, metadata=metadata)
+        return engine.get(to_keys(keys), data=data, metadata=metadata)
 
     def delete(self, keys: Sequence[str] | None = None, *, where: Mapping[str, Any] | Filter | None = None) -> int:
         """Delete by keys or by filter, in one transaction; returns how many records were there. `where={}` deletes all
@@ -332,13 +375,13 @@ class Index:
             raise InvalidRequest("Expected exactly one of `keys` and `where`", path="keys")
         spec, engine = self._open()
         if keys is None:
-            return engine.delete_where(_filter(where, spec))
-        return engine.delete(list(dict.fromkeys(_texts(keys))))
+            return engine.delete_where(to_filter(where, spec))
+        return engine.delete(list(dict.fromkeys(to_keys(keys))))
 
     def count(self, where: Mapping[str, Any] | Filter | None = None) -> int:
         """How many records satisfy the filter."""
         spec, engine = self._open()
-        return engine.count(_filter(where, spec))
+        return engine.count(to_filter(where, spec))
 
     def iter(
         self,
@@ -353,8 +396,8 @@ class Index:
         A record present all the while comes exactly once; one written or deleted meanwhile may or may not come.
         """
         spec, engine = self._open()
-        batch = _at_least_one(batch, "batch")
-        condition, after = _filter(where, spec), None
+        batch = at_least_one(batch, "batch")
+        condition, after = to_filter(where, spec), None
         while True:
             page = engine.scan(after=after, limit=batch, where=condition, data=data, metadata=metadata)
             yield from page.records
@@ -369,6 +412,14 @@ class Index:
     def optimize(self) -> None:
         """Build now, in this thread, the segments that the background would build later."""
         self._open()[1].optimize()
+
+    def compact(self) -> None:
+        """Reclaim the space of deleted and replaced records now; the background does so once they are a quarter.
+
+        Readers, writers and pages of earlier queries are not disturbed. Raises StoreFull when there is no space for a
+        copy of what lives; nothing was changed.
+        """
+        self._open()[1].compact()
 
     def property(self, name: str) -> Any:
         """A JSON value kept with the index, None when it was never set."""
@@ -402,52 +453,3 @@ def _every(page_after: Callable[[str | None], Page]) -> Iterator[Any]:
 def _given(engine: Engine | None) -> Engine:
     assert engine is not None, "checked by the caller"
     return engine
-
-
-def _filter(where: Mapping[str, Any] | Filter | None, spec: IndexSpec) -> Filter:
-    if where is None:
-        return EVERYTHING
-    if isinstance(where, (And, Compare, Eq, Exists, In, Not, Or, StartsWith)):
-        return where
-    return parse_filter(where, non_filterable=spec.non_filterable)
-
-
-def _at_least_one(number: int, name: str) -> int:
-    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
-        raise InvalidRequest(f"Expected an integer of at least 1, got {number!r} - at `{name}`", path=name)
-    return int(number)
-
-
-def _is_matrix(vector: Any) -> bool:
-    """Whether there are several vectors: two axes, or a list of lists or arrays."""
-    if isinstance(vector, (list, tuple)):
-        return bool(vector) and np.iterable(vector[0]) and not isinstance(vector[0], str)
-    return np.ndim(vector) == 2
-
-
-def _texts(keys: Sequence[str]) -> list[str]:
-    names = [keys] if isinstance(keys, str) else list(keys)
-    for position, name in enumerate(names):
-        if not isinstance(name, str):
-            raise InvalidKey(f"Expected a text as key, got {name!r} - at `keys[{position}]`", path=f"keys[{position}]")
-    check_keys(names, NATIVE, path="keys[{}]")
-    return names
-
-
-def _dicts(metadata: Any) -> Sequence[Metadata | None] | None:
-    """A list of dicts; a DataFrame (known by its `to_dict`) loses its missing values."""
-    if metadata is None or isinstance(metadata, (list, tuple)):
-        return metadata
-    if isinstance(metadata, (str, bytes, Mapping)):
-        got = type(metadata).__name__
-        raise InvalidMetadata(
-            f"Expected a list with an object for each key, or a DataFrame, got {got} - at `metadata`", path="metadata"
-        )
-    if hasattr(metadata, "to_dict") and hasattr(metadata, "columns"):
-        present = metadata.notna().to_numpy()
-        rows = metadata.to_dict("records")
-        return [
-            {name: value for (name, value), there in zip(row.items(), mask, strict=True) if there}
-            for row, mask in zip(rows, present, strict=True)
-        ]
-    return list(metadata)

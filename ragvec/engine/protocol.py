@@ -28,6 +28,7 @@ __all__ = [
     "Ranking",
     "SearchStep",
     "SegmentStats",
+    "Tuning",
 ]
 
 
@@ -178,6 +179,21 @@ class Explanation(msgspec.Struct, frozen=True):
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
+class Tuning(msgspec.Struct, frozen=True):
+    """How an index is searched from now on: for this `recall_target`, with `effort` times what its segments measured to
+    be needed (infinity: exactly).
+
+    `recall` is the share of the exact `k` nearest that so many `queries` found; without queries it is what the segments
+    measured with rows as queries, at k = 10.
+    """
+
+    recall_target: float
+    effort: float
+    recall: float
+    k: int = 10
+    queries: int = 0
+
+
 class IndexEngine(Protocol):
     """One index. Every call sees all changes acknowledged before it began, in this or any other process.
 
@@ -234,17 +250,13 @@ class IndexEngine(Protocol):
         """How many records satisfy the filter."""
         ...
 
-    def search(
-        self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0
-    ) -> list[Ranking]:
+    def search(self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0) -> list[Ranking]:
         """One ranking a query (also for one query), each of min(k, matches) rows. `queries` is float32 (m, dimension),
         checked. An `effort` above 1 searches about so many times as much as the recall target takes, below 1 less;
         infinity searches exactly."""
         ...
 
-    def explain(
-        self, query: FloatVector, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0
-    ) -> Explanation:
+    def explain(self, query: FloatVector, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0) -> Explanation:
         """Search for `query` float32 (dimension,) and tell how that went, step by step."""
         ...
 
@@ -269,13 +281,28 @@ class IndexEngine(Protocol):
         longer kept."""
         ...
 
+    def tune(self, *, recall_target: float | None = None, queries: FloatMatrix | None = None, k: int = 10) -> Tuning:
+        """Search for another recall from now on, in every process, without building anything.
+
+        With `queries` float32 (m, dimension), checked, the effort is chosen so that these reach the target.
+        """
+        ...
+
     def stats(self) -> IndexStats:
         """Figures for people and tools; `exact_rows` are those that no segment covers."""
         ...
 
     def optimize(self) -> None:
-        """Build whatever segments are due and return when they serve; what another process is building is left to
+        """Compact and build whatever is due and return when it serves; what another process is building is left to
         it."""
+        ...
+
+    def compact(self) -> None:
+        """Reclaim the space of deleted and replaced records now, however few they are; returns when it is done.
+
+        Readers, writers and kept rankings are not disturbed. Raises StoreFull when there is no space for a copy of what
+        lives, and nothing was changed.
+        """
         ...
 
 

@@ -65,7 +65,7 @@ def _ranked(index: IndexEngine, request: SearchRequest, *, page_size: int | None
 
 
 def _rank_and_read(index: IndexEngine, request: SearchRequest, page_size: int | None) -> list[tuple[Hits, Ranking]]:
-    rankings = index.search(request.queries, k=request.k, where=request.where)
+    rankings = index.search(request.queries, k=request.k, where=request.where, effort=request.effort)
     return [(_read(index, ranking, request, 0, page_size, drop_deleted=False), ranking) for ranking in rankings]
 
 

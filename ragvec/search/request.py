@@ -14,6 +14,7 @@ class SearchRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """The `k` records nearest to each query among those that satisfy `where`.
 
     `queries` is float32 (m, dimension), checked. `data` and `metadata` say what to read of each hit beside its key.
+    `effort` is that of `IndexEngine.search`.
     """
 
     queries: FloatMatrix
@@ -21,6 +22,7 @@ class SearchRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     where: Filter = EVERYTHING
     data: bool = False
     metadata: bool = False
+    effort: float = 1.0
 
 
 class Hits(msgspec.Struct, frozen=True, eq=False):

@@ -10,6 +10,7 @@ import msgspec
 
 from ragvec.engine.local.layout import APPLICATION_ID, FORMAT, StoreFolder
 from ragvec.engine.local.sqlite import Database
+from ragvec.engine.local.tune import SETTINGS, Settings
 from ragvec.engine.protocol import BucketInfo, IndexSpec, Page
 from ragvec.errors import (
     BucketExists,
@@ -63,7 +64,8 @@ class LocalCatalog:
         self._on_create = on_create
         self._on_drop = on_drop
         self._known: tuple[bytes | None, dict[tuple[str, str], IndexSpec]] = (None, {})
-        """The specs read since the catalog last changed, and its mark then."""
+        self._known_settings: tuple[bytes | None, dict[str, Settings]] = (None, {})
+        """What was read since the catalog last changed, and its mark then."""
         if exists:
             self._refuse_foreign()
         else:
@@ -231,6 +233,20 @@ class LocalCatalog:
                 sql.execute("UPDATE buckets SET tags = ? WHERE name = ?", (tags, bucket))
             else:
                 sql.execute("UPDATE indexes SET tags = ? WHERE bucket = ? AND name = ?", (tags, bucket, index))
+
+    def settings(self, uid: str) -> Settings:
+        """How the index is searched. Read anew only when the catalog changed."""
+        mark = self._database.unchanged_since()
+        known = self._known_settings
+        if mark is None or known[0] != mark:
+            known = self._known_settings = (mark, {})
+        found = known[1].get(uid)
+        if found is None:
+            with self._database.read() as sql:
+                found = Settings.of(_property(sql, uid, SETTINGS))
+            if mark is not None:
+                known[1][uid] = found
+        return found
 
     def property(self, uid: str, name: str) -> Any:
         with self._database.read() as sql:

@@ -10,12 +10,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from ragvec.ann.backends import available_backend
 from ragvec.engine.local import forks
 from ragvec.engine.local.catalog import LocalCatalog
 from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.layout import StoreFolder
 from ragvec.engine.local.maintenance import Maintenance
+from ragvec.engine.local.tune import SETTINGS, Settings
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import IndexNotFound
 
@@ -118,6 +121,8 @@ class LocalEngine:
             recall_target=self._recall_target,
             read_only=self.read_only,
             clock=self._clock,
+            settings=lambda: self.catalog.settings(spec.uid),
+            change_settings=lambda settings: self._set(spec.uid, settings),
             still_exists=self._exists,
             on_growth=self._grown,
             on_later=self._later,
@@ -139,6 +144,9 @@ class LocalEngine:
     def _later(self, index: LocalIndex, seconds: float) -> None:
         if self._maintenance is not None:
             self._maintenance.consider_later(index, seconds=seconds)
+
+    def _set(self, uid: str, settings: Settings) -> None:
+        self.catalog.set_property(uid, SETTINGS, msgspec.to_builtins(settings))
 
     def _exists(self, uid: str) -> bool:
         try:

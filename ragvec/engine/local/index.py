@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,9 +22,10 @@ from ragvec.engine.local.listing import scan
 from ragvec.engine.local.records import StoredRow
 from ragvec.engine.local.search import explain, search
 from ragvec.engine.local.snapshot import Generation, Snapshot
+from ragvec.engine.local.tune import Settings, measured
 from ragvec.engine.local.upkeep import Upkeep, Worker
 from ragvec.engine.local.vectors import VectorFile
-from ragvec.engine.protocol import Explanation, IndexSpec, IndexStats, Listing, Ranking
+from ragvec.engine.protocol import Explanation, IndexSpec, IndexStats, Listing, Ranking, Tuning
 from ragvec.errors import ExpiredToken, IndexNotFound, StoreError
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import FloatMatrix, FloatVector, Record, RowArray
@@ -50,6 +52,8 @@ class LocalIndex:
         recall_target: float,
         read_only: bool,
         clock: Callable[[], float],
+        settings: Callable[[], Settings],
+        change_settings: Callable[[Settings], None],
         still_exists: Callable[[str], bool],
         on_growth: Callable[[LocalIndex], None],
         on_later: Callable[[LocalIndex, float], None],
@@ -60,9 +64,13 @@ class LocalIndex:
         self._recall_target = recall_target
         self._read_only = read_only
         self._clock = clock
+        self._settings = settings
+        self._change_settings = change_settings
         self._still_exists = still_exists
         self._on_growth = on_growth
         self._lock = threading.Lock()
+        self._translated = _Translated(self._trouble)
+        self._guarded = _Guarded(self._trouble)
         self._generation: Generation | None = None
         self._kept = KeptGenerations(folder, dimension=spec.dimension, read_only=read_only, clock=clock)
         self._upkeep = Upkeep(
@@ -77,7 +85,7 @@ class LocalIndex:
             opened=self._open,
             later=lambda seconds: on_later(self, seconds),
         )
-        with self._guarded():
+        with self._guarded:
             self._current()
 
     # -- changes ---------------------------------------------------------------------------------------------------
@@ -112,7 +120,7 @@ class LocalIndex:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def get(self, keys: Sequence[str], *, data: bool, metadata: bool) -> list[Record]:
-        with self._guarded():
+        with self._guarded:
             generation = self.snapshot().generation
             found = generation.records.by_keys(keys, metadata=metadata)
             return _records(generation.vectors, found, data=data, metadata=metadata)
@@ -128,7 +136,7 @@ class LocalIndex:
         data: bool = False,
         metadata: bool = False,
     ) -> Listing:
-        with self._guarded():
+        with self._guarded:
             found, next_after, generation = scan(
                 self.snapshot(),
                 after=after,
@@ -142,26 +150,40 @@ class LocalIndex:
             return Listing(tuple(_records(generation.vectors, found, data=data, metadata=metadata)), next_after)
 
     def count(self, where: Filter = EVERYTHING) -> int:
-        with self._guarded():
+        with self._guarded:
             snapshot = self.snapshot()
             return snapshot.live if where == EVERYTHING else len(snapshot.matching(where))
 
-    def search(
-        self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0
-    ) -> list[Ranking]:
-        with self._guarded():
-            return search(
-                self.snapshot(), queries, k=k, where=where, recall_target=self._recall_target, effort=effort
-            )
+    def search(self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0) -> list[Ranking]:
+        with self._guarded:
+            target, factor = self._tuned()
+            return search(self.snapshot(), queries, k=k, where=where, recall_target=target, effort=effort * factor)
 
     def explain(self, query: FloatVector, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0) -> Explanation:
-        with self._guarded():
-            return explain(self.snapshot, query, k=k, where=where, recall_target=self._recall_target, effort=effort)
+        with self._guarded:
+            target, factor = self._tuned()
+            return explain(self.snapshot, query, k=k, where=where, recall_target=target, effort=effort * factor)
+
+    def tune(self, *, recall_target: float | None = None, queries: FloatMatrix | None = None, k: int = 10) -> Tuning:
+        settings = self._settings()
+        target = recall_target or settings.recall_target or self._recall_target
+
+        def trial(some: FloatMatrix, effort: float) -> list[Ranking]:
+            with self._guarded:
+                return search(self.snapshot(), some, k=k, where=EVERYTHING, recall_target=target, effort=effort)
+
+        if queries is not None and len(queries):
+            found = measured(trial, queries, k=k, recall_target=target)
+        else:
+            with self._guarded:
+                found = Tuning(recall_target=target, effort=1.0, recall=self._segment_recall(10, target))
+        self._change_settings(Settings(recall_target=target, effort=None if math.isinf(found.effort) else found.effort))
+        return found
 
     def fetch(
         self, rows: RowArray, *, generation: int, data: bool, metadata: bool, drop_deleted: bool = False
     ) -> list[Record | None]:
-        with self._guarded():
+        with self._guarded:
             current_snapshot = self.snapshot()
             current = current_snapshot.generation
             source = current if generation == current.number else self._kept.get(generation)
@@ -180,7 +202,7 @@ class LocalIndex:
             return [None if row in gone else next(records) for row in numbers]
 
     def save_ranking(self, ranking: Ranking, *, request: bytes, ttl: float) -> str:
-        with self._guarded():
+        with self._guarded:
             current = self._current()
             if ranking.generation != current.number:
                 try:
@@ -191,7 +213,7 @@ class LocalIndex:
             return current.cursors.save(ranking, request=request, ttl=ttl)
 
     def load_ranking(self, cursor: str, *, request: bytes) -> Ranking:
-        with self._guarded():
+        with self._guarded:
             current = self.snapshot().generation
             try:
                 return current.cursors.load(cursor, request=request)
@@ -202,7 +224,7 @@ class LocalIndex:
                 raise
 
     def stats(self) -> IndexStats:
-        with self._guarded():
+        with self._guarded:
             snapshot = self.snapshot()
             segments = snapshot.segments(newest=True)
             return IndexStats(
@@ -221,7 +243,7 @@ class LocalIndex:
             )
 
     def optimize(self) -> None:
-        with self._translated():
+        with self._translated:
             with forks.operation():
                 snapshot = self.snapshot()
                 if snapshot.generation.postings_behind(snapshot.rows):
@@ -231,7 +253,7 @@ class LocalIndex:
             self._upkeep.maintain()
 
     def compact(self) -> None:
-        with self._translated():
+        with self._translated:
             self._upkeep.compact()
 
     # -- for the engine --------------------------------------------------------------------------------------------
@@ -257,7 +279,7 @@ class LocalIndex:
 
     def maintain(self, worker: Worker | None) -> None:
         """Do what is due in the background, by `worker` where that pays."""
-        with self._translated():
+        with self._translated:
             self._upkeep.maintain(worker)
 
     def close(self) -> None:
@@ -270,13 +292,22 @@ class LocalIndex:
 
     # -- inner -----------------------------------------------------------------------------------------------------
 
+    def _tuned(self) -> tuple[float, float]:
+        """The recall to search for, and the factor for the effort."""
+        settings = self._settings()
+        return settings.recall_target or self._recall_target, settings.factor
+
+    def _segment_recall(self, k: int, target: float) -> float:
+        segments = self.snapshot().segments(newest=True)
+        return min((segment.ann.report.recall(k, target) for segment in segments), default=1.0)
+
     def _grown(self, rows: int, *, changes: int) -> None:
         generation = self._generation
         if generation is not None and self._upkeep.waits(generation, rows=rows, changes=changes):
             self._on_growth(self)
 
     def _change(self, change: Callable[[Generation], T]) -> T:
-        with self._guarded():
+        with self._guarded:
             while True:
                 generation = self._current()
                 try:
@@ -362,21 +393,42 @@ class LocalIndex:
             clock=self._clock,
         )
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Around an operation: no other thread forks, and errors are `_translated`."""
-        with forks.operation(), self._translated():
-            yield
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _trouble(self, error: BaseException) -> None:
         """Trouble with files of an index that was deleted meanwhile is IndexNotFound."""
+        if isinstance(error, (StoreError, OSError)) and not self._still_exists(self.spec.uid):
+            raise self._missing() from error
+
+
+class _Translated:
+    """Around an operation: what is raised in it is shown to `trouble` first, which may raise something better."""
+
+    __slots__ = ("_trouble",)
+
+    def __init__(self, trouble: Callable[[BaseException], None]) -> None:
+        self._trouble = trouble
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None:
+            self._trouble(error)
+
+
+class _Guarded(_Translated):
+    """As `_Translated`; and no other thread forks meanwhile."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        forks.operation().__enter__()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
-            yield
-        except (StoreError, OSError) as error:
-            if not self._still_exists(self.spec.uid):
-                raise self._missing() from error
-            raise
+            if error is not None:
+                self._trouble(error)
+        finally:
+            forks.operation().__exit__()
 
 
 def _records(vectors_file: VectorFile, stored: Sequence[StoredRow], *, data: bool, metadata: bool) -> list[Record]:

@@ -188,6 +188,12 @@ class Records:
             cursor = sql.execute("SELECT metadata FROM records WHERE row >= ? AND row < ? ORDER BY row", (first, last))
             return [metadata for (metadata,) in cursor]
 
+    def keys(self, first: int, last: int) -> list[str]:
+        """The keys of rows [first, last), dead ones included, in row order."""
+        with self._database.read() as sql:
+            cursor = sql.execute("SELECT key FROM records WHERE row >= ? AND row < ? ORDER BY row", (first, last))
+            return [key for (key,) in cursor]
+
     def by_keys(self, keys: Sequence[str], *, metadata: bool) -> list[StoredRow]:
         """The live rows of these keys, in the order of `keys`, absent keys left out."""
         column = "metadata" if metadata else "NULL"

@@ -26,7 +26,8 @@ from ragvec.types import FloatMatrix, FloatVector, RowArray
 __all__ = ["Trace", "explain", "search"]
 
 _LATE = 0.7
-"""Proposals after this share of them are late: where one of the nearest is among these, there may be more behind."""
+"""Proposals after this share of them are late: where so many of the nearest are among these as may be lost, others are
+likely to come after them."""
 _WIDER = 4
 """The factor by which a segment is asked for more, once, where many rows match."""
 _WIDEST = 0.1
@@ -258,8 +259,8 @@ class _Run:
                 return True
         if self.matches is None:
             return False
-        late = self._kept(proposed[int(_LATE * len(proposed)) :])
-        return not set(late.tolist()).isdisjoint(best.rows[: self.k].tolist())
+        late = set(self._kept(proposed[int(_LATE * len(proposed)) :]).tolist())
+        return len(late.intersection(best.rows[: self.k].tolist())) > (1.0 - self.recall_target) * self.k
 
     def _surer(self, part: Part) -> Part:
         """The next way to search a part when the proposals of its segment, which is how it was searched, do not do."""

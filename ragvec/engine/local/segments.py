@@ -116,7 +116,7 @@ class SegmentSet:
         self._read_only = read_only
         self._serving = serving
         self._opening = False
-        self._looked = 0.0
+        self._look_at = 0.0
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._open: dict[_Place, Segment] = {}
@@ -133,11 +133,15 @@ class SegmentSet:
     def current(self, *, wait: bool = True) -> tuple[Segment, ...]:
         """Open segments that cover [0, e1), [e1, e2), … without gap or overlap, whichever process built them.
 
-        One look at the folder's time stamp when nothing changed. Without `wait`, new segments are opened by a thread of
-        their own, and until they are there the earlier ones are returned, if there are any.
+        One look at the folder's time stamp when nothing changed. Without `wait`, that is not looked at all the time,
+        new segments are opened by a thread of their own, and until they are there the earlier ones are returned, if
+        there are any.
         """
         if self._backend is None or not self._serving:
             return ()
+        if not wait and self._current and time.monotonic() < self._look_at and self._pid == os.getpid():
+            return self._current
+        self._look_at = time.monotonic() + _LOOK_SECONDS
         stamp = self._stamp()
         if stamp is not None and stamp == self._listed:
             return self._current
@@ -229,12 +233,10 @@ class SegmentSet:
         return changed if changed < time.time_ns() - int(_SETTLED_SECONDS * 1e9) else None
 
     def _open_soon(self, lock: threading.Lock) -> None:
-        """Look for new segments, not all the time, and have a thread open them if there are any."""
-        now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS or not lock.acquire(blocking=False):
+        """Look for new segments, and have a thread open them if there are any."""
+        if not lock.acquire(blocking=False):
             return
         try:
-            self._looked = now
             if self._refresh(opening=False) or self._opening:
                 return
             self._opening = True

@@ -1,0 +1,95 @@
+"""The arguments of the Pythonic store, checked and brought into one form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ragvec.api.dialects import NATIVE
+from ragvec.api.names import check_keys
+from ragvec.engine.protocol import IndexSpec
+from ragvec.errors import InvalidKey, InvalidMetadata, InvalidRequest
+from ragvec.filters.nodes import EVERYTHING, And, Compare, Eq, Exists, Filter, In, Not, Or, StartsWith
+from ragvec.filters.parse import parse_filter
+from ragvec.types import Metadata
+
+__all__ = ["at_least_one", "is_matrix", "to_effort", "to_filter", "to_keys", "to_metadata"]
+
+
+_MOST_PARSED = 256
+
+_parsed: dict[tuple[bytes, tuple[str, ...]], Filter] = {}
+"""Filters parsed lately, by their content (in MessagePack, which keeps 1, 1.0 and true apart). Applications repeat a few
+of them, and what is known of a filter is found fastest by the very object."""
+
+
+def to_filter(where: Mapping[str, Any] | Filter | None, spec: IndexSpec) -> Filter:
+    """The filter that `where` describes, everything for None. Raises InvalidFilter."""
+    if where is None:
+        return EVERYTHING
+    if isinstance(where, (And, Compare, Eq, Exists, In, Not, Or, StartsWith)):
+        return where
+    try:
+        key = (msgspec.msgpack.encode(where), spec.non_filterable)
+    except (TypeError, OverflowError, ValueError, RecursionError):
+        return parse_filter(where, non_filterable=spec.non_filterable)
+    found = _parsed.get(key)
+    if found is None:
+        found = parse_filter(where, non_filterable=spec.non_filterable)
+        if len(_parsed) >= _MOST_PARSED:
+            _parsed.clear()
+        _parsed[key] = found
+    return found
+
+
+def at_least_one(number: int, name: str) -> int:
+    """The argument `name`, an integer from 1 on. Raises InvalidRequest."""
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+        raise InvalidRequest(f"Expected an integer of at least 1, got {number!r} - at `{name}`", path=name)
+    return int(number)
+
+
+def to_effort(number: float) -> float:
+    """The argument `effort`, a number above 0 or infinity. Raises InvalidRequest."""
+    if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not number > 0:
+        raise InvalidRequest(f"Expected a number above 0, got {number!r} - at `effort`", path="effort")
+    return float(number)
+
+
+def is_matrix(vector: Any) -> bool:
+    """Whether there are several vectors: two axes, or a list of lists or arrays."""
+    if isinstance(vector, (list, tuple)):
+        return bool(vector) and np.iterable(vector[0]) and not isinstance(vector[0], str)
+    return np.ndim(vector) == 2
+
+
+def to_keys(keys: Sequence[str]) -> list[str]:
+    """A key or several as a list. Raises InvalidKey."""
+    names = [keys] if isinstance(keys, str) else list(keys)
+    for position, name in enumerate(names):
+        if not isinstance(name, str):
+            raise InvalidKey(f"Expected a text as key, got {name!r} - at `keys[{position}]`", path=f"keys[{position}]")
+    check_keys(names, NATIVE, path="keys[{}]")
+    return names
+
+
+def to_metadata(metadata: Any) -> Sequence[Metadata | None] | None:
+    """A list of dicts; a DataFrame (known by its `to_dict`) loses its missing values."""
+    if metadata is None or isinstance(metadata, (list, tuple)):
+        return metadata
+    if isinstance(metadata, (str, bytes, Mapping)):
+        got = type(metadata).__name__
+        raise InvalidMetadata(
+            f"Expected a list with an object for each key, or a DataFrame, got {got} - at `metadata`", path="metadata"
+        )
+    if hasattr(metadata, "to_dict") and hasattr(metadata, "columns"):
+        present = metadata.notna().to_numpy()
+        rows = metadata.to_dict("records")
+        return [
+            {name: value for (name, value), there in zip(row.items(), mask, strict=True) if there}
+            for row, mask in zip(rows, present, strict=True)
+        ]
+    return list(metadata)
