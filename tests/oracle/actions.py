@@ -28,6 +28,9 @@ def run(store: ragvec.Store, action: dict[str, Any]) -> Any:
         return index.delete(action["keys"])
     if kind == "delete_where":
         return index.delete(where=action["where"])
+    if kind == "compact":
+        index.compact()
+        return None
     if kind == "count":
         return index.count(action["where"])
     if kind == "get":

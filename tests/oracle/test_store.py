@@ -171,6 +171,13 @@ class History(RuleBasedStateMachine):
             assert at + size >= len(self.paging["ranked"])
             self.paging = None
 
+    @rule(process=processes)
+    def compact(self, process: str) -> None:
+        """Nothing that can be asked changes, pages begun before included; only the tombstones are gone."""
+        self.do(process, do="compact")
+        stats = self.store.bucket(BUCKET).index(INDEX).stats()
+        assert (stats.vectors, stats.tombstones) == (len(self.plain.records), 0)
+
     @rule()
     def reopen(self) -> None:
         self.store.close()
