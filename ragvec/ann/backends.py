@@ -10,11 +10,10 @@ import logging
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
+from ragvec.ann.report import BuildReport, OperatingPoint
 from ragvec.errors import InvalidRequest, MissingExtra
 from ragvec.extras import available
-from ragvec.types import FloatMatrix, Metric, RowArray
+from ragvec.types import FloatMatrix, FloatVector, Metric, RowArray
 
 __all__ = ["AnnBackend", "AnnSegment", "BuildReport", "OperatingPoint", "available_backend"]
 
@@ -23,53 +22,31 @@ _LIBRARIES = {"scann": "scann", "faiss": "faiss-cpu"}
 """The backends, best first, and the packages that bring their libraries."""
 
 
-class OperatingPoint(msgspec.Struct, frozen=True):
-    """What reaches the recall target for the `k` nearest: visiting `leaves` leaves for `k` × `over_fetch` candidates.
-
-    `recall` is the measured share of the true `k` nearest among those candidates, which exact rescoring then finds.
-    """
-
-    k: int
-    leaves: int
-    over_fetch: float
-    recall: float
-
-
-class BuildReport(msgspec.Struct, frozen=True):
-    """What a build chose and measured; `seconds` is its whole time, `bytes` the size of its files.
-
-    Recalls are against exact search in the segment, on the hardest of the sets of held-out queries. `leaves_to_search`
-    and `over_fetch` are those of the 10 nearest; `points` tells them for every k measured, ascending. An `exhaustive`
-    segment proposes all its rows: it is small, or nothing less reached the target.
-    """
-
-    rows: int
-    dimension: int
-    metric: Metric
-    leaves: int
-    leaves_to_search: int
-    over_fetch: float
-    recall_at_10: float
-    recall_at_100: float
-    seconds: float
-    bytes: int
-    recall_target: float = 0.0
-    points: tuple[OperatingPoint, ...] = ()
-    exhaustive: bool = False
-
-
 class AnnSegment(Protocol):
     """An opened segment; safe to search from several threads, usable after a fork."""
 
     report: BuildReport
 
-    def candidates(self, queries: FloatMatrix, *, k: int, effort: float = 1.0) -> list[RowArray]:
+    def candidates(
+        self, queries: FloatMatrix, *, k: int, effort: float = 1.0, recall_target: float | None = None
+    ) -> list[RowArray]:
         """For each query (m, dimension) the positions within the segment of the rows likely to hold its `k` nearest.
 
-        About `k` × over-fetch positions, never fewer than min(k, rows): distinct uint32, nearest first by the segment's
-        own estimate unless they are all its rows, not to be modified. `effort` above 1 searches more leaves in
-        proportion; from the point where all leaves are searched only quantisation costs recall.
+        Distinct uint32, never fewer than min(k, rows), nearest first by the segment's own estimate unless they are all
+        its rows; not to be modified. `recall_target` is the report's when None; where the measured curve does not reach
+        it, all rows are proposed. `effort` above 1 searches more leaves for more candidates in proportion, below 1
+        fewer; infinity proposes all rows.
         """
+        ...
+
+    def nearest_candidates(
+        self, query: FloatVector, *, k: int, effort: float = 1.0, recall_target: float | None = None
+    ) -> RowArray:
+        """As `candidates`, for one query (dimension,)."""
+        ...
+
+    def row_leaves(self) -> RowArray:
+        """The leaf (below `report.leaves`) that each row lies in: a new uint32 (rows,)."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 Files of a segment, besides `checksums.json` (see `ragvec.ann.sealed`):
 
-    report.json         {"backend": "scann", "format": 1, "report": BuildReport}
+    report.json         {"backend": "scann", "format": 2, "report": BuildReport}
     projection.npz      from stored rows to the coordinates that ScaNN indexes (`ragvec.ann.projection`)
     scann_config.pb, scann_assets.pbtxt, serialized_partitioner.pb, ah_codebook.pb, datapoint_to_token.npy,
     hashed_dataset.npy, hashed_dataset_soar.npy         ScaNN's own, naming each other by relative paths
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,12 @@ from ragvec.ann.projection import Projection, fit
 from ragvec.ann.scann_library import library
 from ragvec.ann.sealed import seal, verify
 from ragvec.errors import Corrupted, StoreError
-from ragvec.types import FloatMatrix, Metric, RowArray
+from ragvec.types import FloatMatrix, FloatVector, Metric, RowArray
 
 __all__ = ["ScannBackend", "ScannSegment"]
 
 _NAME = "scann"
-_FORMAT = 1
+_FORMAT = 2
 _REPORT = "report.json"
 _PROJECTION = "projection.npz"
 _ASSETS = "scann_assets.pbtxt"
@@ -44,6 +45,13 @@ _MOST_BLOCKS = 256
 """ScaNN's fast selection over all leaves works up to this many blocks of dimensions."""
 _BATCH_ENTRIES = 1 << 22
 """Results asked of ScaNN in one call: 32 MB of positions and distances."""
+
+
+_MOST_SETTINGS = 1000
+_TRIAL_QUERIES = 32
+_ENTRY_NS = 0.3
+_COORDINATE_NS = 0.0168
+"""A quantised distance takes so long, and so much more for each coordinate, where two share a code."""
 
 
 class _Description(msgspec.Struct, frozen=True):
@@ -64,10 +72,13 @@ class ScannSegment:
         self._searcher = searcher
         self._all: RowArray = np.arange(report.rows if report.exhaustive else 0, dtype=np.uint32)
         self._all.flags.writeable = False
+        self._settings: dict[tuple[int, float, float | None], tuple[int, int]] = {}
 
-    def candidates(self, queries: FloatMatrix, *, k: int, effort: float = 1.0) -> list[RowArray]:
+    def candidates(
+        self, queries: FloatMatrix, *, k: int, effort: float = 1.0, recall_target: float | None = None
+    ) -> list[RowArray]:
         """See `AnnSegment`."""
-        leaves, count = tuning.setting(self.report, k=k, effort=effort)
+        leaves, count = self._setting(k, effort, recall_target)
         if count >= self.report.rows or self._projection is None:
             everything = self._everything()
             return [everything] * len(queries)
@@ -76,6 +87,32 @@ class ScannSegment:
         for start in range(0, len(queries), step):
             projected = self._projection.queries(queries[start : start + step])
             found += self._search(projected, count=count, leaves=leaves, least=min(k, self.report.rows))
+        return found
+
+    def nearest_candidates(
+        self, query: FloatVector, *, k: int, effort: float = 1.0, recall_target: float | None = None
+    ) -> RowArray:
+        """See `AnnSegment`."""
+        leaves, count = self._settings.get((k, effort, recall_target)) or self._setting(k, effort, recall_target)
+        if count >= self.report.rows or self._projection is None:
+            return self._everything()
+        projected = self._projection.query(query)
+        positions: RowArray
+        positions, _ = self._searcher.search(projected, count, count, leaves)
+        if len(positions) < k and leaves < self.report.leaves:
+            least = min(k, self.report.rows)
+            (positions,) = self._search(projected[np.newaxis], count=count, leaves=leaves, least=least)
+        return positions
+
+    def _setting(self, k: int, effort: float, recall_target: float | None) -> tuple[int, int]:
+        """`tuning.setting`, remembered: it takes longer than a tenth of a search."""
+        asked = k, effort, recall_target
+        found = self._settings.get(asked)
+        if found is None:
+            found = tuning.setting(self.report, k=k, recall_target=recall_target, effort=effort)
+            if len(self._settings) >= _MOST_SETTINGS:
+                self._settings.clear()
+            self._settings[asked] = found
         return found
 
     def row_leaves(self) -> RowArray:
@@ -120,15 +157,15 @@ class ScannBackend:
         self, rows: FloatMatrix, *, metric: Metric, recall_target: float, folder: Path, seed: int = 0
     ) -> BuildReport:
         """See `AnnBackend`."""
-        started = time.monotonic()
-        report = _exhaustive(rows, metric=metric, recall_target=recall_target)
+        clock = _Stages()
+        report = tuning.exhaustive(rows, metric=metric, recall_target=recall_target)
         if len(rows) >= tuning.EXHAUSTIVE_ROWS:
-            report = self._build_tree(rows, report, folder=folder, seed=seed)
+            report = self._build_tree(rows, report, folder=folder, seed=seed, clock=clock)
         if report.exhaustive:
             for path in folder.iterdir():
                 path.unlink()
         size = sum(path.stat().st_size for path in folder.iterdir())
-        report = msgspec.structs.replace(report, seconds=time.monotonic() - started, bytes=size)
+        report = msgspec.structs.replace(report, seconds=clock.total(), stages=clock.seconds, bytes=size)
         description = _Description(backend=_NAME, format=_FORMAT, report=report)
         (folder / _REPORT).write_bytes(msgspec.json.encode(description))
         seal(folder)
@@ -142,56 +179,62 @@ class ScannBackend:
             return ScannSegment(report, None, None, None)
         return ScannSegment(report, _read_projection(folder, report), _load(folder), _read_tokens(folder, report))
 
-    def _build_tree(self, rows: FloatMatrix, report: BuildReport, *, folder: Path, seed: int) -> BuildReport:
+    def _build_tree(
+        self, rows: FloatMatrix, report: BuildReport, *, folder: Path, seed: int, clock: _Stages
+    ) -> BuildReport:
         projection = fit(rows, metric=report.metric, seed=seed)
         projection.save(folder / _PROJECTION)
+        clock.passed("projection")
         plan = tuning.plan(len(rows), projection.width)
+        projected = projection.rows(rows)
+        clock.passed("rows")
         try:
-            searcher = library().ScannNumpy(projection.rows(rows), _config(plan, projection.width, seed), self._threads)
+            searcher = library().ScannNumpy(projected, _config(plan, projection.width, seed), self._threads)
+            del projected
             searcher.serialize(os.fsencode(folder), True)
         except RuntimeError as error:
             raise StoreError(f"ScaNN could not build a segment in `{folder}`: {error}", store=str(folder)) from error
         del searcher
+        clock.passed("tree")
         # What is measured is what will serve: the searcher as it comes back from the files.
         loaded = _load(folder)
+        with ThreadPoolExecutor(self._threads) as pool:
 
-        def search(queries: FloatMatrix, *, count: int, leaves: int) -> npt.NDArray[np.int32]:
-            positions, there = _ask(loaded, projection.queries(queries), count=count, leaves=leaves)
-            return np.where(there, positions.astype(np.int32), np.int32(-1))
+            def search(queries: FloatMatrix, *, count: int, leaves: int) -> npt.NDArray[np.int32]:
+                def part(of: FloatMatrix) -> npt.NDArray[np.int32]:
+                    positions, there = _ask(loaded, of, count=count, leaves=leaves)
+                    return np.where(there, positions.astype(np.int32), np.int32(-1))
 
-        points = tuning.measure(
-            search, rows, metric=report.metric, leaves=plan.leaves, recall_target=report.recall_target, seed=seed
-        )
-        first, second = points[0], points[min(1, len(points) - 1)]
-        if first.k * first.over_fetch >= len(rows):
-            return report
-        return msgspec.structs.replace(
-            report,
-            leaves=plan.leaves,
-            leaves_to_search=first.leaves,
-            over_fetch=first.over_fetch,
-            recall_at_10=first.recall,
-            recall_at_100=second.recall,
-            points=points,
-            exhaustive=False,
-        )
+                parts = np.array_split(projection.queries(queries), max(1, len(queries) // _TRIAL_QUERIES))
+                return np.concatenate(list(pool.map(part, parts)))
+
+            curves = tuning.measure(
+                search,
+                rows,
+                metric=report.metric,
+                leaves=plan.leaves,
+                seed=seed,
+                entry_ns=_ENTRY_NS + _COORDINATE_NS * projection.width,
+            )
+        clock.passed("measurement")
+        report = msgspec.structs.replace(report, width=projection.width)
+        return tuning.tuned(report, curves, leaves=plan.leaves)
 
 
-def _exhaustive(rows: FloatMatrix, *, metric: Metric, recall_target: float) -> BuildReport:
-    return BuildReport(
-        rows=len(rows),
-        dimension=rows.shape[1],
-        metric=metric,
-        leaves=1,
-        leaves_to_search=1,
-        over_fetch=max(1.0, len(rows) / 10),
-        recall_at_10=1.0,
-        recall_at_100=1.0,
-        seconds=0.0,
-        bytes=0,
-        recall_target=recall_target,
-        exhaustive=True,
-    )
+class _Stages:
+    """Seconds by stage, from one `passed` to the next."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def passed(self, stage: str) -> None:
+        now = time.monotonic()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+    def total(self) -> float:
+        return time.monotonic() - self._started
 
 
 def _ask(
@@ -276,7 +319,6 @@ def _config(plan: tuning.Plan, width: int, seed: int) -> str:
         partitioning {{
           num_children: {plan.leaves}
           clustering_seed: {seed}
-          min_cluster_size: {plan.smallest_leaf}
           max_clustering_iterations: {plan.iterations}
           expected_sample_size: {plan.training_rows}
           single_machine_center_initialization: DEFAULT_KMEANS_PLUS_PLUS
@@ -302,7 +344,7 @@ def _config(plan: tuning.Plan, width: int, seed: int) -> str:
             fixed_point_lut_conversion_options {{ float_to_int_conversion_method: ROUND }}
             clustering_seed: {seed}
             sampling_seed: {seed}
-            expected_sample_size: {plan.training_rows}
+            expected_sample_size: {plan.codebook_rows}
             max_clustering_iterations: {plan.iterations}
           }}
         }}

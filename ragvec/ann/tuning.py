@@ -1,64 +1,70 @@
 """The parameters of a segment: before the build from its size, after it from measured recall.
 
 What is measured is the whole procedure: the share of the true nearest rows among the candidates, since rescoring the
-candidates exactly then finds them. Queries are rows of the segment, each excluded from its own result, in three sets:
-as they are, and with a little or much noise added. The first are easier than real questions. Recall of the last, whose
-noise is as long as the vectors are on average, measured from their mean, follows that of real questions closely: so it
-was for SciFact and Cranfield questions against WordNet glosses, whose distance to the nearest of them it also
-reproduces. The target has to be reached on each set.
+candidates exactly then finds them. Queries are rows of the segment, each excluded from its own result, or questions
+that are given. Rows are asked for as such: their recall is what anyone measures who leaves out rows as queries.
+
+Questions that resemble no row find less. WordNet glosses asked with noise as long as the vectors themselves added, as
+far from their nearest rows as SciFact's questions are, find 0.89 to 0.92 of the 10 nearest where rows find 0.98, and
+need four times the effort for as much. Who has such questions measures with them, or asks for a higher target.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ragvec.ann.backends import BuildReport, OperatingPoint
-from ragvec.ann.projection import Frame
+from ragvec.ann.held_out import HeldOut, others
+from ragvec.ann.report import BuildReport, OperatingPoint, setting
 from ragvec.types import FloatMatrix, Metric
 
-__all__ = ["EXHAUSTIVE_ROWS", "Plan", "Search", "measure", "plan", "setting"]
+__all__ = ["EXHAUSTIVE_ROWS", "Plan", "Search", "exhaustive", "measure", "plan", "setting", "tuned"]
 
 EXHAUSTIVE_ROWS = 1024
 """Segments of fewer rows propose all of them: a matrix product is as fast as any index."""
 
-_QUERIES = 198
-_NOISE = (0.0, 0.3, 1.0)
-_LEAVES_PER_ROOT = 1.25
-_SAMPLE_PER_LEAF = 100
-"""Training rows a leaf; with 50 the same recall took a quarter longer, with all rows it took as long."""
+_LEAVES_PER_ROOT = 1.75
+_SAMPLE_PER_LEAF = 60
+_CODEBOOK_ROWS = 10_000
 _FEW_COORDINATES = 32
 
-_KS = (10, 100, 1000)
+_QUERIES = {10: 1000, 100: 300, 1000: 100, 10_000: 32}
+"""For each k measured the number of queries; recalls of 0.98 are then known to about 0.002."""
+_MANY_ROWS = 300_000
+_FEWER = 0.6
+"""Share of the queries in segments of many rows, where each takes longer."""
 _ROWS_PER_K = 32
 """A k is measured in segments of at least this many times as many rows; above, nearly all leaves are visited anyway."""
-_MOST_CANDIDATES = {10: 640, 100: 1600, 1000: 4000}
-_OVER_FETCH = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 160.0, 400.0)
-_LEAF_STEP = 1.35
-_FEWEST_LEAVES = 0.015
-_CANDIDATE_COST = 200.0
-"""One exact rescoring costs about as much as this many quantised distances (384 dimensions: 0.45 µs against 2.2 ns)."""
-_MARGIN = 0.25
-"""Share of the permitted loss that is kept in reserve, for queries unlike those measured with."""
-_SLACK = 1e-5
-_CHUNK = 1 << 15
+_MOST_CANDIDATES = {10: 640, 100: 1600, 1000: 5000, 10_000: 30_000}
+_OVER_FETCH = (1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
+_LEAF_STEP = 1.45
+_FEWEST_LEAVES = 0.004
+_BOUNDING_LEAVES = 0.2
+_BOUNDING_OVER_FETCH = (4, 1.5)
+_ENOUGH = 0.9995
+"""A recall past which more leaves are not tried."""
+_LOSSES = (0.5, 0.3, 0.2, 0.15, 0.1, 0.08, 0.06, 0.05, 0.04, 0.03, 0.025, 0.02, 0.0175, 0.015, 0.0125, 0.01, 0.008)
+_SMALL_LOSSES = (0.006, 0.005, 0.004, 0.003, 0.002, 0.0015, 0.001, 0.0005, 0.0)
+"""Curves keep the cheapest point for each of these, where they reach it."""
+_CANDIDATE_NS = 370.0
+"""Selecting a candidate and rescoring it exactly (384 dimensions)."""
+ENTRY_NS = 3.5
 
 
 class Plan(msgspec.Struct, frozen=True):
     """What a build is told. `leaves` partitions are trained on `training_rows` rows with `iterations` of k-means.
 
-    Codes have 16 centres for each block of `dims_per_block` dimensions; `soar` is the spilling weight of SOAR
-    (https://arxiv.org/abs/2404.00774), under which every row is in two leaves.
+    Codes have 16 centres for each block of `dims_per_block` dimensions, trained on `codebook_rows` rows; `soar` is the
+    spilling weight of SOAR (https://arxiv.org/abs/2404.00774), under which every row is in two leaves.
     """
 
     leaves: int
     training_rows: int
-    smallest_leaf: int
+    codebook_rows: int
     iterations: int
     dims_per_block: int
     soar: float
@@ -75,89 +81,142 @@ class Search(Protocol):
 def plan(rows: int, width: int) -> Plan:
     """Parameters for `rows` rows of `width` coordinates (those of the first pass).
 
-    Measured on 40,000 to 100,000 MiniLM vectors: between 0.8 and 2 √n leaves make little difference, SOAR's second
-    assignment is worth 1.3 to 1.6 times the speed for twice the codes, one or three dimensions a block lose, and
-    score-aware quantisation (https://arxiv.org/abs/1908.10396) costs a quarter of the build and gains at most a
-    twentieth of the time.
+    Measured on 116,659 MiniLM vectors of 192 coordinates: from 1.25 to 2.4 √n leaves the time for a recall of 0.98 to
+    0.99 falls by 7 % while the build takes three times as long; 60 training rows a leaf and 8 iterations with 1.75 √n
+    leaves find as much as 100 and 10 with 1.25; codebooks trained on 10,000 rows are as good as on 43,000. SOAR's
+    second assignment is worth 1.3 to 1.6 times the speed for twice the codes, blocks of one, three or four dimensions
+    bring nothing, nor does int8 quantisation of the centres; a least size of leaves, which k-means then fills with far
+    rows, costs a quarter of the speed; score-aware quantisation
+    (https://arxiv.org/abs/1908.10396) costs a third of the build and gains 4 %.
     """
     leaves = max(2, round(_LEAVES_PER_ROOT * math.sqrt(rows)))
     return Plan(
         leaves=leaves,
         training_rows=min(rows, _SAMPLE_PER_LEAF * leaves),
-        smallest_leaf=max(1, min(50, rows // (4 * leaves))),
-        iterations=10,
+        codebook_rows=min(rows, _CODEBOOK_ROWS),
+        iterations=8,
         dims_per_block=1 if width <= _FEW_COORDINATES else 2,
         soar=1.5,
     )
 
 
+def exhaustive(rows: FloatMatrix, *, metric: Metric, recall_target: float) -> BuildReport:
+    """The report of a segment over `rows` that proposes all of them."""
+    return BuildReport(
+        rows=len(rows),
+        dimension=rows.shape[1],
+        metric=metric,
+        leaves=1,
+        leaves_to_search=1,
+        over_fetch=max(1.0, len(rows) / 10),
+        recall_at_10=1.0,
+        recall_at_100=1.0,
+        seconds=0.0,
+        bytes=0,
+        recall_target=recall_target,
+        exhaustive=True,
+    )
+
+
+def tuned(report: BuildReport, curves: tuple[tuple[OperatingPoint, ...], ...], *, leaves: int) -> BuildReport:
+    """`report` with the `curves` of a segment of so many `leaves`; as it was when its target takes every row."""
+    found = msgspec.structs.replace(report, curves=curves, leaves=leaves, exhaustive=False)
+    visited, count = setting(found, k=10)
+    if count >= report.rows:
+        return report
+    return msgspec.structs.replace(
+        found,
+        leaves_to_search=visited,
+        over_fetch=count / 10,
+        recall_at_10=found.recall(10),
+        recall_at_100=found.recall(100),
+    )
+
+
 def measure(
-    search: Search, rows: FloatMatrix, *, metric: Metric, leaves: int, recall_target: float, seed: int
+    search: Search,
+    rows: FloatMatrix,
+    *,
+    metric: Metric,
+    leaves: int,
+    seed: int,
+    queries: FloatMatrix | None = None,
+    entry_ns: float = ENTRY_NS,
+) -> tuple[tuple[OperatingPoint, ...], ...]:
+    """For each k measured, ascending, the operating points for which none is cheaper and finds as much.
+
+    `rows` float32 (n, d) are those of the segment, `leaves` its number of leaves, and `entry_ns` the nanoseconds for
+    one quantised distance. `queries` (m, d) are asked instead of rows drawn with `seed`. Recall is as in `HeldOut`.
+    """
+    own, asked = _asked(rows, queries, seed)
+    ks = _sizes(len(rows), len(asked))
+    found = []
+    for k, size in ks.items():
+        count = min(len(rows), math.ceil(k * _BOUNDING_OVER_FETCH[k > 100]) + 64)
+        near = search(asked[:size], count=count, leaves=math.ceil(_BOUNDING_LEAVES * leaves))
+        found.append(others(near, own[:size]))
+    truth = HeldOut(rows, asked, own, metric=metric, ks=ks, found=found)
+    return tuple(
+        _curve(search, truth, asked[:size], own[:size], k=k, leaves=leaves, entry_ns=entry_ns, rows=len(rows))
+        for k, size in ks.items()
+    )
+
+
+def _asked(rows: FloatMatrix, queries: FloatMatrix | None, seed: int) -> tuple[npt.NDArray[np.int32], FloatMatrix]:
+    """The position that each query is, or −1, and the queries."""
+    if queries is not None:
+        return np.full(len(queries), -1, dtype=np.int32), queries
+    size = min(len(rows), round(_QUERIES[10] * (_FEWER if len(rows) >= _MANY_ROWS else 1.0)))
+    random = np.random.default_rng(seed)
+    own = np.sort(random.choice(len(rows), size, replace=False)).astype(np.int32)
+    order = random.permutation(size)  # the first of them are to be from everywhere
+    return own[order], np.take(rows, own, axis=0)[order]
+
+
+def _sizes(rows: int, queries: int) -> dict[int, int]:
+    """How many of the queries each k is measured with."""
+    return {
+        k: max(1, min(queries, round(queries * size / _QUERIES[10])))
+        for k, size in _QUERIES.items()
+        if k == 10 or k * _ROWS_PER_K <= rows
+    }
+
+
+def _curve(
+    search: Search,
+    truth: HeldOut,
+    queries: FloatMatrix,
+    own: npt.NDArray[np.int32],
+    *,
+    k: int,
+    leaves: int,
+    entry_ns: float,
+    rows: int,
 ) -> tuple[OperatingPoint, ...]:
-    """The cheapest leaves and over-fetch that reach `recall_target`, with a margin, for each k measured, ascending.
-
-    `rows` float32 (n, d) are those of the segment, `leaves` its number of leaves. Where nothing tried reaches the
-    target the point asks for every row (over_fetch = n / k, recall 1). The same `seed` gives the same queries.
-    """
-    ks = [k for k in _KS if k == _KS[0] or k * _ROWS_PER_K <= len(rows)]
-    most = min(len(rows) - 1, max(_MOST_CANDIDATES[k] for k in ks))
-    queries, own = _held_out(rows, metric=metric, seed=seed)
-    exact = _Exact(queries, metric)
-    nearest = _nearest(exact, rows, own, k=min(ks[-1], len(rows) - 1))
-    tried = _leaf_counts(leaves)
-    found = [_others(search(queries, count=most + 1, leaves=visited), own)[:, :most] for visited in tried]
-    distances = _distances(exact, rows, found)
-    goal = recall_target + _MARGIN * (1.0 - recall_target)
+    most = min(rows - 1, _MOST_CANDIDATES[k])
+    counts = [count for count in (round(factor * k) for factor in _OVER_FETCH) if count <= most]
     points = []
-    for k in ks:
-        limit = nearest[:, min(k, nearest.shape[1]) - 1]
-        best: tuple[float, OperatingPoint] | None = None
-        for visited, near in zip(tried, distances, strict=True):
-            hits = np.minimum(np.cumsum(near <= limit[:, np.newaxis], axis=1), k) / k
-            for factor in _OVER_FETCH:
-                count = round(factor * k)
-                if count > most:
-                    break
-                recall = min(float(hits[start :: len(_NOISE), count - 1].mean()) for start in range(len(_NOISE)))
-                cost = visited * 2.0 * len(rows) / leaves + count * _CANDIDATE_COST
-                if recall >= goal and (best is None or cost < best[0]):
-                    best = cost, OperatingPoint(k=k, leaves=visited, over_fetch=factor, recall=recall)
-        everything = OperatingPoint(k=k, leaves=leaves, over_fetch=len(rows) / k, recall=1.0)
-        points.append(everything if best is None else best[1])
-    return tuple(points)
+    for visited in _leaf_counts(leaves):
+        found = others(search(queries, count=most + 1, leaves=visited), own)
+        recalls = truth.recall(found, k=k)
+        for count in counts:
+            cost = (visited * 2.0 * rows / leaves * entry_ns + count * _CANDIDATE_NS) / 1000.0
+            recall = float(recalls[count - 1])
+            points.append(OperatingPoint(k=k, leaves=visited, over_fetch=count / k, recall=recall, cost=cost))
+        if recalls[-1] >= _ENOUGH:
+            break
+    return _frontier(points)
 
 
-def setting(report: BuildReport, *, k: int, effort: float = 1.0) -> tuple[int, int]:
-    """The leaves to visit and the candidates to take for the `k` nearest, interpolated between the points measured.
-
-    Both are at least 1; candidates are at most all rows, and all rows when that is hardly more than what is needed.
-    """
-    points = report.points
-    if report.exhaustive or not points:
-        return report.leaves, report.rows
-    wanted = max(k, points[0].k)
-    leaves = _interpolate([(p.k, float(p.leaves)) for p in points], wanted, beyond=0.5)
-    count = max(k, math.ceil(_interpolate([(p.k, p.k * p.over_fetch) for p in points], wanted, beyond=0.9)))
-    if 2 * count >= report.rows:
-        return report.leaves, report.rows
-    # Each row is in two leaves, so a leaf holds 2n / leaves entries; as many are visited as are to be returned.
-    leaves = max(leaves * effort, count * report.leaves / (2.0 * report.rows))
-    return min(report.leaves, max(1, math.ceil(leaves))), count
-
-
-def _interpolate(points: Sequence[tuple[int, float]], k: int, *, beyond: float) -> float:
-    """Straight lines between the points, both axes logarithmic; past the last point the slope is at least `beyond`."""
-    last, value = points[-1]
-    if k >= last:
-        slope = beyond if len(points) == 1 else max(beyond, _slope(points[-2], points[-1]))
-        return float(value * (k / last) ** slope)
-    after = next(i for i, (at, _) in enumerate(points) if at > k)
-    at, value = points[after - 1]
-    return float(value * (k / at) ** _slope(points[after - 1], points[after]))
-
-
-def _slope(one: tuple[int, float], other: tuple[int, float]) -> float:
-    return math.log(other[1] / one[1]) / math.log(other[0] / one[0])
+def _frontier(points: list[OperatingPoint]) -> tuple[OperatingPoint, ...]:
+    """For each loss of `_LOSSES` the cheapest point that loses no more, ascending; and the best of all."""
+    points = sorted(points, key=lambda point: (point.cost, -point.recall))
+    kept: list[OperatingPoint] = []
+    for loss in (1.0, *_LOSSES, *_SMALL_LOSSES, 1.0 - max(point.recall for point in points)):
+        best = next((point for point in points if point.recall >= 1.0 - loss), None)
+        if best is not None and (not kept or best.recall > kept[-1].recall):
+            kept.append(best)
+    return tuple(kept)
 
 
 def _leaf_counts(leaves: int) -> list[int]:
@@ -167,68 +226,3 @@ def _leaf_counts(leaves: int) -> list[int]:
         counts.append(math.ceil(wanted))
         wanted = max(wanted * _LEAF_STEP, wanted + 1.0)
     return [*counts, leaves]
-
-
-def _held_out(rows: FloatMatrix, *, metric: Metric, seed: int) -> tuple[FloatMatrix, npt.NDArray[np.int32]]:
-    """Queries (m, d), the sets of `_NOISE` by turns, and the position that each was made from."""
-    random = np.random.default_rng(seed)
-    own = np.sort(random.choice(len(rows), min(_QUERIES, len(rows)), replace=False)).astype(np.int32)
-    queries = np.take(rows, own, axis=0)
-    frame = Frame.around(queries, metric=metric)
-    wide = frame.place64(queries)
-    noise = np.resize(_NOISE, len(own)) / math.sqrt(rows.shape[1])
-    wide += random.standard_normal(wide.shape) * noise[:, np.newaxis]
-    return (wide * frame.scale + frame.centre).astype(np.float32), own
-
-
-def _others(found: npt.NDArray[np.int32], own: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """The positions without each query's own row, which goes to the end as −1."""
-    found = np.where(found == own[:, np.newaxis], -1, found)
-    order = np.argsort(found < 0, axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1)
-
-
-class _Exact:
-    """Squared distances of rows to fixed queries (for cosine: of unit vectors), in units of the queries' spread.
-
-    They order rows as the metric does and survive float32 also where all vectors are alike.
-    """
-
-    def __init__(self, queries: FloatMatrix, metric: Metric) -> None:
-        self._frame = Frame.around(queries, metric=metric)
-        self._queries = self._frame.place(queries)
-        self._squares = np.einsum("ij,ij->i", self._queries, self._queries)
-
-    def __call__(self, rows: FloatMatrix, *, of: slice = slice(None)) -> FloatMatrix:
-        """Float32 (m, n) for the queries `of` and all `rows`."""
-        placed = self._frame.place(rows)
-        distances: FloatMatrix = np.float32(-2.0) * (self._queries[of] @ placed.T)
-        distances += np.einsum("ij,ij->i", placed, placed)
-        distances += self._squares[of, np.newaxis]
-        return distances
-
-
-def _nearest(exact: _Exact, rows: FloatMatrix, own: npt.NDArray[np.int32], *, k: int) -> FloatMatrix:
-    """The `k` smallest distances of each query to the other rows, ascending, a little enlarged for rounding."""
-    best = np.full((len(own), k), np.inf, dtype=np.float32)
-    for start in range(0, len(rows), _CHUNK):
-        near = exact(rows[start : start + _CHUNK])
-        inside = np.flatnonzero((own >= start) & (own < start + near.shape[1]))
-        near[inside, own[inside] - start] = np.inf
-        best = np.partition(np.concatenate([best, near], axis=1), k - 1, axis=1)[:, :k]
-    best.sort(axis=1)
-    best += np.float32(_SLACK)
-    return best
-
-
-def _distances(exact: _Exact, rows: FloatMatrix, found: list[npt.NDArray[np.int32]]) -> list[FloatMatrix]:
-    """The distances of the rows at each array of positions (m, count), infinite for −1."""
-    out = [np.full(positions.shape, np.inf, dtype=np.float32) for positions in found]
-    for i in range(len(found[0])):
-        together = np.unique(np.concatenate([positions[i] for positions in found]))
-        together = together[together >= 0]
-        near = exact(np.take(rows, together, axis=0), of=slice(i, i + 1))[0]
-        for positions, target in zip(found, out, strict=True):
-            there = positions[i] >= 0
-            target[i, there] = near[np.searchsorted(together, positions[i][there])]
-    return out
