@@ -95,6 +95,7 @@ def agrees(found: Matches, expected: list[int]) -> bool:
         and list(found.bitmap) == expected
         and found.rows.tolist() == expected
         and np.array_equal(found.mask, mask)
+        and found.count_within(1, middle) == sum(1 <= row < middle for row in expected)
         and found.within(1, middle).tolist() == [row for row in expected if 1 <= row < middle]
         and [row for row in range(found.size + 2) if row in found] == expected
     )

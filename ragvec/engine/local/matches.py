@@ -36,6 +36,7 @@ _DERIVED = 32
 """Values that one `Matches` keeps for its callers."""
 
 _SLACK = 1.25
+_SPARE = 8
 _DERIVED_ROW_BYTES = 8
 _ENDS = 1 << 32
 
@@ -58,6 +59,8 @@ class _Derived(NamedTuple):
     last: int
     value: Any
     nbytes: int
+    spare: int
+    """How many more of its matches may die before it is made again."""
 
 
 class Matches:
@@ -112,23 +115,42 @@ class Matches:
         return _seen(self._flags, self.size)
 
     def within(self, first: int, last: int) -> RowArray:
-        """The matches of [first, last), sorted, numbered as in the whole: a part of `rows`."""
+        """The matches of [first, last), sorted, numbered as in the whole: uint32.
+
+        A part of `rows` where these are made, or most of them are wanted.
+        """
+        last = max(first, min(last, self.size))
+        if self._listed is None and 2 * (last - first) < self.size:
+            return _seen(array_of(self._part(first, last)), self.size)
         rows = self.rows
-        low, high = np.searchsorted(rows, (first, min(last, self.size)))
+        low, high = np.searchsorted(rows, (first, last))
         return rows[low:high]
 
-    def derived(self, key: Hashable, *, first: int, last: int, make: Callable[[RowArray], T]) -> T:
+    def count_within(self, first: int, last: int) -> int:
+        """How many matches [first, last) holds; no array is made for it."""
+        if first <= 0 and last >= self.size:
+            return self.count
+        last = max(first, min(last, self.size))
+        if self._bitmap is not None:
+            return int(self._bitmap.range_cardinality(first, last))
+        return len(self._part(first, last))
+
+    def derived(
+        self, key: Hashable, *, first: int, last: int, make: Callable[[RowArray], T], lasting: bool = False
+    ) -> T:
         """`make(self.within(first, last))`, kept under `key` for the next who asks.
 
         It is kept for later snapshots too, as long as the matches of [first, last) stay the same: `make` may depend on
-        nothing else that changes. Of many keys the latest are kept.
+        nothing else that changes. A `lasting` value is kept though some of its matches have died, up to one in eight:
+        whoever uses it leaves out what `mask` denies. Of many keys the latest are kept.
         """
         found = self._derived.get(key)
         if found is not None and (found.first, found.last) == (first, last):
             return cast("T", found.value)
         rows = self.within(first, last)
         value = make(rows)
-        self._derived[key] = _Derived(first, last, value, _bytes_of(value, rows=len(rows)))
+        spare = len(rows) // _SPARE if lasting else 0
+        self._derived[key] = _Derived(first, last, value, _bytes_of(value, rows=len(rows)), spare)
         if len(self._derived) > _DERIVED:
             self._derived.popitem(last=False)
         return value
@@ -164,9 +186,15 @@ class Matches:
             later._flags = _flagged(self._flags, fresh, died, used=self.size, size=size)
         if self._derived:
             for key, kept in list(self._derived.items()):
-                if kept.last <= self.size and not (died and died.range_cardinality(kept.first, kept.last)):
-                    later._derived[key] = kept
+                gone = died.range_cardinality(kept.first, kept.last) if died else 0
+                if kept.last <= self.size and gone <= kept.spare:
+                    later._derived[key] = kept._replace(spare=kept.spare - gone) if gone else kept
         return later
+
+    def _part(self, first: int, last: int) -> BitMap:
+        part = self._truth & BitMap(range(first, last))
+        part -= self._dead
+        return part
 
     def _live(self) -> BitMap:
         live = self._truth - self._dead

@@ -31,7 +31,7 @@ _STEP = 512
 _STRIDE = 8_192
 """Rows read at a time by a query that is behind."""
 
-_FEW = 256
+_FEW = 512
 """Up to this many rows, a filter is tested on them one by one."""
 
 

@@ -84,7 +84,7 @@ def test_every_form_tells_the_same_rows_and_none_can_be_changed() -> None:
     assert found.within(2, 9).tolist() == [5, 7]
     assert 5 in found
     assert not {3, 4, 11} & set(found)
-    for array in (found.rows, found.mask, found.within(2, 9)):
+    for array in (found.within(2, 9), found.within(2, 4), found.rows, found.mask):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
 
@@ -161,6 +161,34 @@ def test_what_is_derived_lasts_as_long_as_the_matches_it_came_from() -> None:
     assert [total("low", found, 0, 4), total("high", found, 4, 10)] == [4, 14]
     assert [total("high", found, 4, 12)] == [25]
     assert made == ["low", "high", "high", "high"]
+
+
+def test_a_lasting_value_is_kept_while_few_of_its_matches_die() -> None:
+    cache, source = MatchCache(), PlainSource()
+    made: list[int] = []
+
+    def listed(sequence: int, dead: list[int]) -> list[int]:
+        def make(rows: Any) -> list[int]:
+            made.append(sequence)
+            return list(rows.tolist())
+
+        found = find(cache, source, sequence=sequence, rows=64, dead=BitMap(dead))
+        return found.derived("list", first=0, last=32, make=make, lasting=True)
+
+    sixteen = list(range(1, 32, 2))
+    assert [listed(1, []), listed(2, [2, 33, 1]), listed(3, [2, 33, 1, 3])] == [sixteen] * 3
+    assert listed(4, [2, 33, 1, 3, 5]) == sixteen[3:]
+    assert made == [1, 4]
+
+
+def test_a_part_tells_the_same_whatever_is_made_already() -> None:
+    for first, last in ((0, 40), (0, 5), (30, 40), (30, 99), (7, 7), (8, 7), (50, 60)):
+        found = find(MatchCache(), PlainSource(), sequence=1, rows=40, dead=BitMap([3, 31]))
+        wanted = [row for row in range(first, min(last, 40)) if row % 2 and row not in (3, 31)]
+        for form in ("count", "bitmap", "rows"):
+            getattr(found, form)
+            assert found.within(first, last).tolist() == wanted
+            assert found.count_within(first, last) == len(wanted)
 
 
 # -- the cache ---------------------------------------------------------------------------------------------------------
