@@ -35,8 +35,10 @@ import numpy as np
 from benchmarks.nearest import exact_nearest
 from benchmarks.records import Records, made_up, real_folder, wordnet
 
-__all__ = ["COLLECTIONS", "Collection", "cache_folder", "collection"]
+__all__ = ["COLLECTIONS", "EDITION", "Collection", "cache_folder", "collection"]
 
+EDITION = 1
+"""To be raised when rows, queries or metadata change: what was built from another edition is built again."""
 QUERIES = 1000
 TRUTH = 100
 NEIGHBOURS = 15

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmarks.data import cache_folder
+from benchmarks.data import EDITION, cache_folder
 from benchmarks.measure import K, timed
 from benchmarks.processes import in_child
 from benchmarks.stores import built, loaded, place
@@ -65,7 +65,7 @@ def measure(
 
 def _questions(data: str, rows: int | None, queries: int) -> Path:
     digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
-    return cache_folder() / "filters" / f"{data}-{rows or 'all'}-{queries}-{digest}.json"
+    return cache_folder() / "filters" / f"{data}-{rows or 'all'}-{queries}-{EDITION}-{digest}.json"
 
 
 def prepare(*, data: str, rows: int | None, queries: int, path: str) -> dict[str, Any]:

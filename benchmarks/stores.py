@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data import Collection, cache_folder, collection
+from benchmarks.data import EDITION, Collection, cache_folder, collection
 from benchmarks.processes import Failed, in_child, memory
 from benchmarks.systems import system, version
 
@@ -33,9 +33,10 @@ def built(name: str, *, data: str, rows: int | None, limit: float, threads: int,
     held with its imports and the metadata of the collection. Raises Failed.
     """
     folder = place(name, data=data, rows=rows)
-    now = version(name)
-    if now is None:
+    installed = version(name)
+    if installed is None:
         raise Failed("not installed")
+    now = f"{installed}, data {EDITION}"
     report = folder / REPORT
     if report.is_file() and not again:
         kept: dict[str, Any] = json.loads(report.read_text())
