@@ -1,29 +1,27 @@
-"""faiss, imported on use, and run so that its OpenMP threads are nobody else's concern.
+"""faiss, imported on use, and never allowed a thread of its own.
 
-OpenMP keeps the number of threads for each thread of the process apart, and a pool of workers with every thread that
-once used several. A child made by `fork` has the pool's records without its workers and waits for them for ever
-(https://github.com/facebookresearch/faiss/issues/5206). So searches run in the thread that asks, alone, and a build
-runs in a thread of its own, whose pool ends with it.
+OpenMP keeps a pool of workers for every thread of the process that once used several. A child made by `fork` has the
+records of the pool without its workers and waits for them for ever
+(https://github.com/facebookresearch/faiss/issues/5206). And where the processors are busy with something else, the
+members of a team wait for each other most of the time. So faiss works in the thread that calls it, alone, and what is
+to go faster is divided among Python threads: faiss leaves the interpreter lock free.
 
-macOS: torch and faiss each bring an OpenMP library, the second of which stops the process unless told otherwise, and
-their pools disturb each other (https://github.com/faiss-wheels/faiss-wheels/issues/73). There the second is permitted,
-and faiss never gets more than one thread.
+macOS: torch and faiss each bring an OpenMP library, the second of which stops the process unless it is permitted, and
+their pools disturb each other (https://github.com/faiss-wheels/faiss-wheels/issues/73); without pools they do not.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from ragvec.extras import require
 
-__all__ = ["library", "run_threaded", "single_thread"]
-
-T = TypeVar("T")
+__all__ = ["library", "single_thread", "workers"]
 
 _module: Any = None
 
@@ -54,8 +52,9 @@ def single_thread(faiss: Any) -> Iterator[None]:
             faiss.omp_set_num_threads(before)
 
 
-def run_threaded(work: Callable[[], T], *, threads: int) -> T:
-    """The result of `work`, in whose calls faiss may use `threads` threads; all of them have ended on return."""
-    with ThreadPoolExecutor(1, thread_name_prefix="ragvec-faiss-build") as executor:
-        executor.submit(library().omp_set_num_threads, 1 if sys.platform == "darwin" else threads).result()
-        return executor.submit(work).result()
+@contextmanager
+def workers(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads, in each of which faiss starts no others; all have ended afterwards."""
+    alone = library().omp_set_num_threads
+    with ThreadPoolExecutor(threads, "ragvec-faiss-build", initializer=alone, initargs=(1,)) as pool:
+        yield pool

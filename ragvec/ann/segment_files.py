@@ -9,6 +9,8 @@ A segment of few rows, or one whose rows no parameters serve well, has the repor
 from __future__ import annotations
 
 import os
+import time
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -17,7 +19,7 @@ from ragvec.ann.backends import BuildReport
 from ragvec.ann.projection import Projection
 from ragvec.errors import Corrupted
 
-__all__ = ["PROJECTION", "processors", "read_projection", "read_report", "write_report", "written_by"]
+__all__ = ["PROJECTION", "Stages", "processors", "read_projection", "read_report", "write_report", "written_by"]
 
 PROJECTION = "projection.npz"
 _REPORT = "report.json"
@@ -67,7 +69,7 @@ def read_projection(folder: Path, report: BuildReport) -> Projection:
     path = folder / PROJECTION
     try:
         projection = Projection.load(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise Corrupted(f"`{path}` is not a projection: {error}", store=str(folder)) from error
     frame = projection.frame
     if len(frame.centre) != report.dimension or frame.metric != report.metric:
@@ -77,6 +79,24 @@ def read_projection(folder: Path, report: BuildReport) -> Projection:
             store=str(folder),
         )
     return projection
+
+
+class Stages:
+    """The seconds that each stage of a build took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = self._last = time.monotonic()
+
+    @property
+    def total(self) -> float:
+        """The seconds since the start."""
+        return time.monotonic() - self._started
+
+    def done(self, stage: str) -> None:
+        """Note that what happened since the last call was `stage`."""
+        now = time.monotonic()
+        self.seconds[stage], self._last = now - self._last, now
 
 
 def processors() -> int:
