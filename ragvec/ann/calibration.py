@@ -47,7 +47,7 @@ class Calibration(msgspec.Struct, frozen=True, eq=False):
 
     When rows are looked at down to `reaches` spreads below the limit, the shares `losses` of the nearest are missed,
     with the worst kind of filter; of the matches the parts `shares` (losses, depths) are looked at when as many as
-    `depths` of them are sought and the filter is of chance. Reaches ascend, losses and so the shares' rows go with them.
+    `depths` of them are sought and the filter is of chance. Reaches ascend; losses and the rows of shares go with them.
     """
 
     gain: float
@@ -199,14 +199,15 @@ class Trial:
         """The parts (reaches, depths) of all rows that are looked at, on average."""
         count = self._scores.shape[1]
         ranks = np.clip(np.round(np.array(_DEPTHS) * count).astype(np.intp), 1, count - 1)
-        total = np.zeros((len(reaches), len(ranks)))
+        total: npt.NDArray[np.float64] = np.zeros((len(reaches), len(ranks)))
         some = range(min(_COUNTED, len(self._scores)))
         for i in some:
             limits = np.sort(self._scores[i])[count - ranks]
             for at, reach in enumerate(reaches):
                 reached = np.sort(estimates[i] + self._spread * np.float32(reach * self._lengths[i]))
                 total[at] += count - np.searchsorted(reached, limits)
-        return total / (len(some) * count)
+        total /= len(some) * count
+        return total
 
 
 def _between(at: Sequence[float], values: Sequence[float], wanted: float) -> float:

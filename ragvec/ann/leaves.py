@@ -22,6 +22,7 @@ import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,7 @@ _SAMPLE = 32768
 """Rows that tell where the middle is and along which axes the rows lie."""
 _CALIBRATION_ROWS = 65536
 _QUERIES = 192
+"""What recall is measured with: so many rows, and of these so many as queries."""
 _GROUPS = 1024
 _GROUPS_PER_FIRST = 8
 _ALL = 256
@@ -53,19 +55,22 @@ _ALL = 256
 _COARSE = 16384
 """From this many matches on, a first look at a third of the query's bits saves more than it costs."""
 _DEVIATIONS = 2.5
+"""How far, in standard deviations, the bits not looked at may add to an estimate."""
 
 
 class Grouped:
     """The matches of a filter in a segment, by leaf: made once for each filter and segment, and not modified after."""
 
-    def __init__(self, rows: RowArray, leaves: npt.NDArray[np.intp], counts: npt.NDArray[np.intp], codes: Any) -> None:
+    def __init__(
+        self, rows: RowArray, *, leaves: npt.NDArray[np.intp], counts: npt.NDArray[np.intp], codes: sketch.Codes
+    ) -> None:
         self.rows = rows
         """Positions within the segment, uint32 (m,), ascending within each leaf."""
         self.leaves = leaves
         """The leaves that have matches, ascending."""
         self.counts = counts
         """How many each of them has."""
-        self.codes: sketch.Codes = codes
+        self.codes = codes
         """The matches' sketches, uint64 (2, m)."""
 
     def __len__(self) -> int:
@@ -153,18 +158,18 @@ class Leaves:
         """Write the files into `folder`; making them durable is the caller's."""
         np.save(folder / _OF_ROW, self.of_row, allow_pickle=False)
         np.save(folder / _SKETCHES, self._codes, allow_pickle=False)
+        small: dict[str, Any] = {
+            "format": np.array(_FORMAT),
+            "metric": np.array(self.frame.metric),
+            "middle": self.frame.centre,
+            "scale": np.array(self.frame.scale),
+            "axes": self.axes,
+            "centres": self.centres,
+            "spreads": self.spreads,
+            **self.calibration.arrays(),
+        }
         with (folder / LEAVES_FILE).open("wb") as file:
-            np.savez(
-                file,
-                format=np.array(_FORMAT),
-                metric=np.array(self.frame.metric),
-                middle=self.frame.centre,
-                scale=np.array(self.frame.scale),
-                axes=self.axes,
-                centres=self.centres,
-                spreads=self.spreads,
-                **self.calibration.arrays(),
-            )
+            np.savez(file, **small)
 
     @classmethod
     def load(cls, folder: Path) -> Leaves:
@@ -174,12 +179,12 @@ class Leaves:
             Corrupted: a file is missing or is not what it should be.
         """
         try:
-            with np.load(folder / LEAVES_FILE, allow_pickle=False) as stored:
+            with (folder / LEAVES_FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 small = {name: stored[name] for name in stored.files}
             if int(small["format"]) != _FORMAT:
                 raise ValueError(f"expected format {_FORMAT}, got format {int(small['format'])}")
-            of_row = np.load(folder / _OF_ROW, mmap_mode="r", allow_pickle=False)
-            codes = np.load(folder / _SKETCHES, mmap_mode="r", allow_pickle=False)
+            of_row = np.lib.format.open_memmap(folder / _OF_ROW, mode="r")
+            codes = np.lib.format.open_memmap(folder / _SKETCHES, mode="r")
             if codes.shape != (len(of_row), sketch.WORDS) or codes.dtype != np.uint64:
                 raise ValueError(f"expected {len(of_row)} sketches of 128 bits, got {codes.dtype} {codes.shape}")
             frame = Frame(
@@ -197,7 +202,7 @@ class Leaves:
                 spreads=small["spreads"],
                 calibration=Calibration.of(small),
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise Corrupted(
                 f"`{folder / LEAVES_FILE}` and its files do not describe leaves: {error}", store=str(folder)
             ) from error
@@ -211,7 +216,7 @@ class Leaves:
         ordered = rows[order]
         codes = _pick(self._codes, rows)
         codes = np.ascontiguousarray(_pick(codes, order).T)
-        return Grouped(ordered, there, counts[there], codes)
+        return Grouped(ordered, leaves=there, counts=counts[there], codes=codes)
 
     def nearest(
         self,

@@ -1,10 +1,10 @@
 """Sketches: 128 bits a row, from which inner products with any query are estimated without reading the row.
 
-A vector is turned into 128 coordinates, its leading principal axes in random rotation, and only their signs are kept. A
-query keeps 3 bits of each coordinate: odd whole numbers from −7 to 7, which are sums of ±4, ±2 and ±1, so that
-its product with signs comes from counting differing bits, once for each of the three. With y the query's coordinates and
-b = ±1 the signs, ⟨y, b⟩ is proportional to the product of the vectors, plus noise (RaBitQ, https://arxiv.org/abs/2405.12497
-and https://arxiv.org/abs/2409.09913, here with fewer bits than dimensions).
+A vector is turned into 128 coordinates, its leading principal axes in random rotation, and only their signs are kept.
+A query keeps 3 bits of each coordinate: odd whole numbers from −7 to 7, which are sums of ±4, ±2 and ±1, so that its
+product with signs comes from counting differing bits, once for each of the three. With y the query's coordinates and
+b = ±1 the signs, ⟨y, b⟩ is proportional to the product of the vectors, plus noise (RaBitQ, with fewer bits than
+dimensions: https://arxiv.org/abs/2405.12497, https://arxiv.org/abs/2409.09913).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def axes(sample: FloatMatrix, *, seed: int) -> FloatMatrix:
 
 
 def encode(coordinates: FloatMatrix) -> Codes:
-    """The signs of `coordinates` (n, BITS): uint64 (n, WORDS), bit j of a row set where coordinate j is not negative."""
+    """The signs of `coordinates` (n, BITS): uint64 (n, WORDS), a row's bit j set where coordinate j is not negative."""
     packed = np.packbits(coordinates >= 0, axis=1, bitorder="little")
     return packed.view(_BYTE_ORDER).astype(np.uint64, copy=False)
 
@@ -68,7 +68,7 @@ def planes(coordinates: FloatVector) -> tuple[Codes, float]:
 
 
 def differences(codes: Codes, query: Codes) -> FloatVector:
-    """The weighted sums of differing bits, h in `planes`, of the rows whose `codes` are uint64 (WORDS, n): float32 (n,).
+    """The weighted sums of differing bits, h in `planes`, of rows whose `codes` are uint64 (WORDS, n): float32 (n,).
 
     Of a `query` with fewer planes the last has weight 1, the one before it 2, and so on.
     """
