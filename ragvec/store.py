@@ -13,9 +13,11 @@ or made anew by another process is seen at once.
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -40,6 +42,9 @@ from ragvec.search.execute import search
 from ragvec.search.request import SearchRequest
 from ragvec.search.results import Results, ResultsList
 from ragvec.types import Metric, Record
+
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm
 
 __all__ = ["Bucket", "Index", "Store"]
 
@@ -256,8 +261,9 @@ class Index:
             return False
         return True
 
-    def put(self, keys: Sequence[str], vectors: Any, metadata: Any = None) -> None:
-        """Insert or replace, in one transaction of any length: durable when it returns, all or nothing.
+    def put(self, keys: Sequence[str], vectors: Any, metadata: Any = None, *, progress: bool = False) -> None:
+        """Insert or replace, in one transaction of any length: durable when it returns, all or nothing. Memory is
+        needed for some thousand records at a time, and `progress` shows a bar.
 
         `vectors` is an (n, dimension) array or list of lists, converted to float32; `metadata` a list of n dicts (or
         None for some), or a DataFrame of n rows whose missing values are left out.
@@ -268,7 +274,15 @@ class Index:
         """
         if isinstance(keys, str):
             raise InvalidKey(f"Expected a list of keys, got the text {keys!r} - at `keys`", path="keys")
-        put_arrays(self.bucket.store._session, self.spec, keys=keys, vectors=vectors, metadata=to_metadata(metadata))
+        with ExitStack() as stack:
+            put_arrays(
+                self.bucket.store._session,
+                self.spec,
+                keys=keys,
+                vectors=vectors,
+                metadata=to_metadata(metadata),
+                progress=stack.enter_context(_bar(len(keys))).update if progress else None,
+            )
 
     @overload
     def query(
@@ -453,3 +467,12 @@ def _every(page_after: Callable[[str | None], Page]) -> Iterator[Any]:
 def _given(engine: Engine | None) -> Engine:
     assert engine is not None, "checked by the caller"
     return engine
+
+
+def _bar(total: int) -> tqdm[Any]:
+    with warnings.catch_warnings():
+        # Without ipywidgets tqdm warns, and draws a text bar, which serves as well.
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+
+        return tqdm(total=total, desc="put", unit=" vectors", unit_scale=True)

@@ -22,7 +22,7 @@ __all__ = ["at_least_one", "is_matrix", "to_effort", "to_filter", "to_keys", "to
 _MOST_PARSED = 256
 
 _parsed: dict[tuple[bytes, tuple[str, ...]], Filter] = {}
-"""Filters parsed lately, by their content (in MessagePack, which keeps 1, 1.0 and true apart). Applications repeat a few
+"""Filters parsed lately, by content (in MessagePack, which keeps 1, 1.0 and true apart). Applications repeat a few
 of them, and what is known of a filter is found fastest by the very object."""
 
 

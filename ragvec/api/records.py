@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ragvec.api.access import Session
@@ -16,6 +16,9 @@ from ragvec.types import FloatMatrix, FloatVector
 __all__ = ["Records", "encode_records", "put_arrays", "query_matrix", "query_vector"]
 
 
+_AT_ONCE = 16_384
+
+
 class Records(NamedTuple):
     """What `IndexEngine.put` takes: distinct keys, float32 (n, dimension), and JSON objects in UTF-8."""
 
@@ -25,12 +28,19 @@ class Records(NamedTuple):
 
 
 def put_arrays(
-    session: Session, spec: IndexSpec, *, keys: Sequence[str], vectors: Any, metadata: Sequence[Any] | None = None
+    session: Session,
+    spec: IndexSpec,
+    *,
+    keys: Sequence[str],
+    vectors: Any,
+    metadata: Sequence[Any] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> None:
     """Insert or replace any number of vectors in one transaction, all or none.
 
     `keys` are n distinct texts, `vectors` is an (n, dimension) array or what `ragvec.arrays.to_matrix` takes,
-    `metadata` n objects (None for one without). Nothing is modified.
+    `metadata` n objects (None for one without). Nothing is modified. They are checked and encoded some thousand at a
+    time, after each of which `progress` is told how many there were: memory is needed for so many only.
 
     Raises:
         InvalidRequest and its subclasses: something is wrong; `path` names the record, and nothing was stored.
@@ -42,13 +52,37 @@ def put_arrays(
                 raise InvalidKey(f"Expected a text as key, got {key!r} - at `keys[{i}]`", path=f"keys[{i}]")
             names[i] = str.__str__(key)
     check_keys(names, session.dialect, path="keys[{}]")
-    session.engine.index(spec).put(*encode_records(session, spec, keys=names, vectors=vectors, metadata=metadata))
+    _check_counts(names, vectors, metadata)
+    _check_distinct(names)
+    index = session.engine.index(spec)
+    if len(names) <= _AT_ONCE or not hasattr(vectors, "__len__"):
+        index.put(*encode_records(session, spec, keys=names, vectors=vectors, metadata=metadata))
+        if progress is not None:
+            progress(len(names))
+        return
+
+    def batches() -> Iterator[Records]:
+        for start in range(0, len(names), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            some = None if metadata is None else metadata[part]
+            yield encode_records(session, spec, keys=names[part], vectors=vectors[part], metadata=some, first=start)
+            if progress is not None:
+                progress(len(names[part]))
+
+    index.put_batches(batches())
 
 
 def encode_records(
-    session: Session, spec: IndexSpec, *, keys: Sequence[str], vectors: Any, metadata: Sequence[Any] | None
+    session: Session,
+    spec: IndexSpec,
+    *,
+    keys: Sequence[str],
+    vectors: Any,
+    metadata: Sequence[Any] | None,
+    first: int = 0,
 ) -> Records:
-    """Check and encode n records. `keys` are texts of allowed length; None as metadata is none for all.
+    """Check and encode n records. `keys` are texts of allowed length; None as metadata is none for all. In messages
+    the records are numbered from `first` on.
 
     Raises:
         InvalidKey: a key is there twice.
@@ -59,7 +93,7 @@ def encode_records(
     _check_distinct(keys)
 
     def label(row: int) -> tuple[str, str]:
-        return f"vectors[{row}]", f"Invalid record for key '{keys[row]}': "
+        return f"vectors[{first + row}]", f"Invalid record for key '{keys[row]}': "
 
     hints = session.dialect.hints
     try:

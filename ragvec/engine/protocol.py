@@ -7,8 +7,8 @@ database). Everything that crosses it is a numpy array, encoded JSON or a small 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -16,6 +16,7 @@ from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import Distances, FloatMatrix, FloatVector, Metric, Record, RowArray
 
 __all__ = [
+    "Batch",
     "BucketInfo",
     "Catalog",
     "Engine",
@@ -30,6 +31,10 @@ __all__ = [
     "SegmentStats",
     "Tuning",
 ]
+
+
+Batch: TypeAlias = "tuple[Sequence[str], FloatMatrix, Sequence[bytes | None]]"
+"""Keys, vectors and metadata, as `IndexEngine.put` takes them."""
 
 
 class BucketInfo(msgspec.Struct, frozen=True):
@@ -89,8 +94,11 @@ class Ranking(msgspec.Struct, frozen=True, eq=False):
 
 
 class SegmentStats(msgspec.Struct, frozen=True):
-    """One ANN segment over the rows [first, last). Times in seconds, sizes in bytes; recalls were measured on held-out
-    rows."""
+    """One ANN segment over the rows [first, last). Times in seconds; `bytes` is what it holds in memory.
+
+    Recalls are what its build measured with held-out rows as queries, for the recall target that is set; its first pass
+    visits some of its `leaves` in `width` coordinates.
+    """
 
     first: int
     last: int
@@ -98,10 +106,17 @@ class SegmentStats(msgspec.Struct, frozen=True):
     bytes: int
     build_seconds: float
     recall_at_10: float
+    recall_at_100: float
+    leaves: int
+    width: int
 
 
 class IndexStats(msgspec.Struct, frozen=True):
-    """Figures of one index at one moment. `rows` counts live vectors and tombstones; sizes in bytes."""
+    """Figures of one index at one moment. `rows` counts live vectors and tombstones; sizes in bytes.
+
+    `memory_bytes` is what searches hold in this process: segments, kept filters, marks of deleted rows; vectors, keys
+    and posting lists are mapped files, which the system reads and drops as it sees fit. `effort` is what `tune` set.
+    """
 
     vectors: int
     rows: int
@@ -115,19 +130,22 @@ class IndexStats(msgspec.Struct, frozen=True):
     exact_rows: int
     disk_bytes: int
     recall_target: float
+    effort: float = 1.0
+    memory_bytes: int = 0
 
     def _repr_html_(self) -> str:
         figures = {
             "vectors": f"{self.vectors:,} of {self.dimension} dimensions, {self.metric}",
             "search": f"{self.backend} over {self.rows - self.exact_rows:,} rows, exact over {self.exact_rows:,}",
-            "recall target": f"{self.recall_target:.2f} at 10",
+            "recall target": f"{self.recall_target:g}" + ("" if self.effort == 1.0 else f", effort {self.effort:g}"),
             "deleted rows": f"{self.tombstones:,} not yet reclaimed",
             "on disk": f"{self.disk_bytes / 2**20:,.1f} MiB",
+            "in memory": f"{self.memory_bytes / 2**20:,.1f} MiB",
         }
         for segment in self.segments:
             figures[f"rows {segment.first:,} to {segment.last - 1:,}"] = (
-                f"{segment.backend}, recall {segment.recall_at_10:.3f} at 10, {segment.bytes / 2**20:,.1f} MiB, "
-                f"built in {segment.build_seconds:.1f} s"
+                f"{segment.backend}, recall {segment.recall_at_10:.3f} at 10 and {segment.recall_at_100:.3f} at 100, "
+                f"{segment.bytes / 2**20:,.1f} MiB, built in {segment.build_seconds:.1f} s"
             )
         left = 'style="text-align:left"'
         rows = "".join(f"<tr><th {left}>{name}</th><td {left}>{value}</td></tr>" for name, value in figures.items())
@@ -212,6 +230,11 @@ class IndexEngine(Protocol):
         `keys` are distinct; `vectors` is C-contiguous float32 (len(keys), dimension), already checked; `metadata` are
         JSON objects in UTF-8, or None for no metadata (read back as `{}`).
         """
+        ...
+
+    def put_batches(self, batches: Iterable[Batch]) -> int:
+        """As one `put` of all batches, which are asked for one by one: all or nothing, also when asking for one raises.
+        No key is in two of them. Memory is needed for one batch at a time. Returns the number of records."""
         ...
 
     def delete(self, keys: Sequence[str]) -> int:

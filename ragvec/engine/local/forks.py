@@ -74,14 +74,6 @@ def operation() -> _Operation:
     return _operation
 
 
-_operation = _Operation()
-
-
-def operation() -> _Operation:
-    """Within the block no other thread forks. May be nested; may wait for a fork in progress when it is not."""
-    return _operation
-
-
 def register(forkable: Forkable) -> None:
     """Have it closed before every fork, as long as it lives."""
     with _gate.changed:

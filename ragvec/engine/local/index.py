@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -19,13 +19,14 @@ from ragvec.engine.local import forks, writer
 from ragvec.engine.local.generations import Kept, KeptGenerations, newest
 from ragvec.engine.local.layout import GenerationFolder, generations
 from ragvec.engine.local.listing import scan
+from ragvec.engine.local.merging import LANES, Lane
 from ragvec.engine.local.records import StoredRow
 from ragvec.engine.local.search import explain, search
 from ragvec.engine.local.snapshot import Generation, Snapshot
 from ragvec.engine.local.tune import Settings, measured
 from ragvec.engine.local.upkeep import Upkeep, Worker
 from ragvec.engine.local.vectors import VectorFile
-from ragvec.engine.protocol import Explanation, IndexSpec, IndexStats, Listing, Ranking, Tuning
+from ragvec.engine.protocol import Batch, Explanation, IndexSpec, IndexStats, Listing, Ranking, Tuning
 from ragvec.errors import ExpiredToken, IndexNotFound, StoreError
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import FloatMatrix, FloatVector, Record, RowArray
@@ -55,7 +56,7 @@ class LocalIndex:
         settings: Callable[[], Settings],
         change_settings: Callable[[Settings], None],
         still_exists: Callable[[str], bool],
-        on_growth: Callable[[LocalIndex], None],
+        on_growth: Callable[[LocalIndex, Lane], None],
         on_later: Callable[[LocalIndex, float], None],
     ) -> None:
         self.spec = spec
@@ -91,14 +92,13 @@ class LocalIndex:
     # -- changes ---------------------------------------------------------------------------------------------------
 
     def put(self, keys: Sequence[str], vectors: FloatMatrix, metadata: Sequence[bytes | None]) -> None:
-        if not keys:
-            return
-        rows = self._change(
-            lambda generation: writer.put(
-                generation.records, generation.vectors, keys=keys, rows=vectors, metadata=metadata
-            )
-        )
-        self._grown(rows, changes=len(keys))
+        if keys:
+            self.put_batches([(keys, vectors, metadata)])
+
+    def put_batches(self, batches: Iterable[Batch]) -> int:
+        count, rows = self._change(lambda generation: writer.put(generation.records, generation.vectors, batches))
+        self._grown(rows, changes=count)
+        return count
 
     def delete(self, keys: Sequence[str]) -> int:
         count = self._change(lambda generation: writer.delete_keys(generation.records, keys))
@@ -227,6 +227,7 @@ class LocalIndex:
         with self._guarded:
             snapshot = self.snapshot()
             segments = snapshot.segments(newest=True)
+            target, effort = self._tuned()
             return IndexStats(
                 vectors=snapshot.live,
                 rows=snapshot.rows,
@@ -236,10 +237,12 @@ class LocalIndex:
                 dimension=self.spec.dimension,
                 metric=self.spec.metric,
                 backend="exact" if self._backend is None else self._backend.name,
-                segments=tuple(segment.stats() for segment in segments),
+                segments=tuple(segment.stats(recall_target=target) for segment in segments),
                 exact_rows=snapshot.rows - (segments[-1].last if segments else 0),
                 disk_bytes=snapshot.generation.folder.bytes(),
-                recall_target=self._recall_target,
+                recall_target=target,
+                effort=effort,
+                memory_bytes=snapshot.memory_bytes(),
             )
 
     def optimize(self) -> None:
@@ -250,7 +253,7 @@ class LocalIndex:
                     snapshot.generation.postings_view(snapshot.rows)
             # A build that the background has begun is waited for, and what is still due afterwards is built here. It
             # may take minutes, for which no fork has to wait.
-            self._upkeep.maintain()
+            self._upkeep.optimize()
 
     def compact(self) -> None:
         with self._translated:
@@ -273,14 +276,15 @@ class LocalIndex:
                     return found
                 self._move_on(generation)
 
-    def maintenance_due(self) -> bool:
-        """Whether `maintain` has something to do; not for an index that was closed meanwhile."""
-        return self._generation is not None and self._upkeep.due()
+    def maintenance_due(self, lane: Lane | None = None) -> bool:
+        """Whether `maintain` has something to do in the lane, or in any; not for an index that was closed meanwhile."""
+        lanes = LANES if lane is None else (lane,)
+        return self._generation is not None and any(map(self._upkeep.due, lanes))
 
-    def maintain(self, worker: Worker | None) -> None:
-        """Do what is due in the background, by `worker` where that pays."""
+    def maintain(self, lane: Lane, *, worker: Worker | None) -> None:
+        """Do what is due in the lane, by `worker` where that pays."""
         with self._translated:
-            self._upkeep.maintain(worker)
+            self._upkeep.maintain(lane, worker=worker)
 
     def close(self) -> None:
         """Close files and connections; later use opens them again, unless the index was deleted."""
@@ -303,8 +307,9 @@ class LocalIndex:
 
     def _grown(self, rows: int, *, changes: int) -> None:
         generation = self._generation
-        if generation is not None and self._upkeep.waits(generation, rows=rows, changes=changes):
-            self._on_growth(self)
+        if generation is not None:
+            for lane in self._upkeep.waiting(generation, rows=rows, changes=changes):
+                self._on_growth(self, lane)
 
     def _change(self, change: Callable[[Generation], T]) -> T:
         with self._guarded:
@@ -335,7 +340,7 @@ class LocalIndex:
         generation.close()
         self._kept.add(generation.number, Kept(generation.records, generation.vectors, generation.cursors))
         self._upkeep.retired()
-        self._on_growth(self)
+        self._on_growth(self, "merge")
 
     def _current(self) -> Generation:
         generation = self._generation

@@ -82,6 +82,12 @@ class Snapshot:
                 found[at] = stored[row]
         return cast("list[str]", found)
 
+    def memory_bytes(self) -> int:
+        """The bytes that searches of this snapshot hold, mapped files apart; about."""
+        marks = 0 if self.alive is None else self.alive.nbytes
+        segments = sum(segment.ann.report.bytes for segment in self.segments())
+        return segments + marks + self.generation.matches.nbytes
+
     def matches(self, where: Filter) -> Matches:
         """The live rows that satisfy the filter, in every form that a search may want."""
         return self.generation.matches.find(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from ragvec.engine.local.sqlite import store_error
 from ragvec.errors import Corrupted
 from ragvec.types import FloatMatrix, FloatVector
 
-__all__ = ["VectorFile"]
+__all__ = ["VectorAppender", "VectorFile"]
 
 
 def _fsync(handle: int) -> None:
@@ -30,6 +32,33 @@ def _fsync(handle: int) -> None:
         fcntl.fcntl(handle, full)
 
 
+class VectorAppender:
+    """The end of a vector file while rows are added to it."""
+
+    def __init__(self, handle: int, path: Path, *, at: int) -> None:
+        self._handle = handle
+        self._path = path
+        self._at = at
+
+    def append(self, rows: FloatMatrix) -> None:
+        """Write float32 rows (n, dimension) after those before. Raises StoreFull, StoreError."""
+        data = np.ascontiguousarray(rows, dtype="<f4").data.cast("B")
+        try:
+            os.lseek(self._handle, self._at, os.SEEK_SET)
+            while data:
+                written = os.write(self._handle, data[: 1 << 28])
+                data, self._at = data[written:], self._at + written
+        except OSError as error:
+            raise store_error(error, self._path) from error
+
+    def sync(self) -> None:
+        """Make what was written durable. Raises StoreFull, StoreError."""
+        try:
+            _fsync(self._handle)
+        except OSError as error:
+            raise store_error(error, self._path) from error
+
+
 class VectorFile:
     """Rows of `dimension` float32. Bytes past the committed number of rows are garbage that the next append
     overwrites."""
@@ -42,34 +71,42 @@ class VectorFile:
         self._norms: FloatVector = np.empty(0, dtype=np.float32)
         self._lock = threading.Lock()
 
-    def append(self, first: int, rows: FloatMatrix) -> None:
-        """Write float32 rows (n, dimension) as rows first, first + 1, …, durable on return.
+    @contextmanager
+    def appending(self, first: int) -> Iterator[VectorAppender]:
+        """Within the block rows can be appended as first, first + 1, …; at its end they are durable.
 
         Raises:
             StoreFull, StoreReadOnly, StoreError: nothing that was committed is touched.
         """
-        if not len(rows):
-            return
-        data = np.ascontiguousarray(rows, dtype="<f4").data.cast("B")
         try:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            handle = os.open(self.path, flags, 0o666)
-            try:
-                os.lseek(handle, first * self._row_bytes, os.SEEK_SET)
-                while data:
-                    data = data[os.write(handle, data[: 1 << 28]) :]
-                _fsync(handle)
-            except OSError:
-                # Give the space back: nothing past `first` is committed, and the caller holds the write lock.
-                os.ftruncate(handle, first * self._row_bytes)
-                raise
-            finally:
-                os.close(handle)
-            if not first:
-                # Not "if it was absent": a process may have died between making the file and this line.
-                sync_folder(self.path.parent)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         except OSError as error:
             raise store_error(error, self.path) from error
+        try:
+            start = first * self._row_bytes
+            appender = VectorAppender(handle, self.path, at=start)
+            try:
+                yield appender
+                appender.sync()
+            except BaseException:
+                # Give the space back: nothing past `first` is committed, and the caller holds the write lock.
+                with suppress(OSError):
+                    os.ftruncate(handle, start)
+                raise
+        finally:
+            os.close(handle)
+        if not first:
+            # Not "if it was absent": a process may have died between making the file and this line.
+            try:
+                sync_folder(self.path.parent)
+            except OSError as error:
+                raise store_error(error, self.path) from error
+
+    def append(self, first: int, rows: FloatMatrix) -> None:
+        """Write float32 rows (n, dimension) as rows first, first + 1, …, durable on return; raises as `appending`."""
+        if len(rows):
+            with self.appending(first) as file:
+                file.append(rows)
 
     def rows(self, count: int) -> FloatMatrix:
         """The first `count` rows, float32 (count, dimension), read-only, not copied.

@@ -1,4 +1,4 @@
-"""The write path: one transaction a batch, vectors durable before the commit that makes them visible."""
+"""The write path: one transaction a call, vectors durable before the commit that makes them visible."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from ragvec.engine.local.records import Records, slot_of
 from ragvec.engine.local.vectors import VectorFile
+from ragvec.engine.protocol import Batch
 from ragvec.errors import QuotaExceeded
 from ragvec.types import FloatMatrix
 
@@ -27,41 +28,37 @@ def record_checksum(vector: memoryview, key: bytes, metadata: bytes | None) -> i
     return zlib.crc32(metadata or b"", zlib.crc32(key, zlib.crc32(vector)))
 
 
-def put(
-    records: Records, vectors: VectorFile, *, keys: Sequence[str], rows: FloatMatrix, metadata: Sequence[bytes | None]
-) -> int:
-    """Insert or replace, all or nothing, durable on return; returns the number of rows there are now.
+def put(records: Records, vectors: VectorFile, batches: Iterable[Batch]) -> tuple[int, int]:
+    """Insert or replace all batches or nothing, durable on return; returns how many records they held and the number of
+    rows there are now. Batches are asked for one by one, in the write transaction; no key is in two of them.
 
     The order is what makes it safe: the rows are fsynced past the committed end of the vector file first, then one
     SQLite commit makes them count. A crash between leaves bytes that the next batch overwrites.
 
     Raises:
-        QuotaExceeded: row numbers have run out. Superseded: another generation is current.
+        QuotaExceeded: row numbers have run out. Superseded: another generation is current; no batch was asked for.
     """
-    little = np.ascontiguousarray(rows, dtype="<f4")
-    prepared = list(_prepared(little, keys, metadata))
     with records.writing() as sql:
         state = records.state_in(sql)
         if state.successor is not None:
             raise Superseded
-        if state.rows + len(keys) > MAX_ROWS:
-            raise QuotaExceeded(
-                f"An index holds at most {MAX_ROWS:,} rows, replaced and deleted ones included: it has {state.rows:,}, "
-                f"got {len(keys):,} more"
-            )
-        vectors.append(state.rows, little)
-        sequence = state.sequence + 1
-        if state.rows:
-            records.bury(sql, keys, sequence=sequence)
-        records.insert(
-            sql,
-            (
-                (row, key, slot, blob, checksum)
-                for row, (key, slot, blob, checksum) in enumerate(prepared, start=state.rows)
-            ),
-        )
-        records.set_state(sql, sequence=sequence, rows=state.rows + len(keys))
-    return state.rows + len(keys)
+        sequence, rows = state.sequence + 1, state.rows
+        with vectors.appending(state.rows) as file:
+            for keys, matrix, metadata in batches:
+                if rows + len(keys) > MAX_ROWS:
+                    raise QuotaExceeded(
+                        f"An index holds at most {MAX_ROWS:,} rows, replaced and deleted ones included: it has "
+                        f"{rows:,}, got {len(keys):,} more"
+                    )
+                little = np.ascontiguousarray(matrix, dtype="<f4")
+                file.append(little)
+                if state.rows:
+                    records.bury(sql, keys, sequence=sequence)
+                records.insert(sql, _prepared(rows, little, keys, metadata))
+                rows += len(keys)
+        if rows > state.rows:
+            records.set_state(sql, sequence=sequence, rows=rows)
+    return rows - state.rows, rows
 
 
 def delete_keys(records: Records, keys: Sequence[str]) -> int:
@@ -92,11 +89,12 @@ def delete_matching(records: Records, matching: Callable[[], Iterable[int]]) -> 
 
 
 def _prepared(
-    rows: FloatMatrix, keys: Sequence[str], metadata: Sequence[bytes | None]
-) -> Iterator[tuple[str, int, bytes | None, int]]:
+    first: int, rows: FloatMatrix, keys: Sequence[str], metadata: Sequence[bytes | None]
+) -> Iterator[tuple[int, str, int, bytes | None, int]]:
     raw = rows.data.cast("B")
     width = rows.shape[1] * 4
     for position, (key, blob) in enumerate(zip(keys, metadata, strict=True)):
         encoded = key.encode()
         start = position * width
-        yield key, slot_of(encoded), blob, record_checksum(raw[start : start + width], encoded, blob)
+        checksum = record_checksum(raw[start : start + width], encoded, blob)
+        yield first + position, key, slot_of(encoded), blob, checksum
