@@ -101,8 +101,11 @@ def encode(
 
 def widened(projected: FloatMatrix, width: int) -> FloatMatrix:
     """The coordinates (n, …) with as many of 0 after them as make `width`, a multiple of what one code is for."""
-    missing = width - projected.shape[1]
-    return np.pad(projected, ((0, 0), (0, missing))) if missing else projected
+    if projected.shape[1] == width:
+        return projected
+    out = np.zeros((len(projected), width), dtype=np.float32)
+    out[:, : projected.shape[1]] = projected
+    return out
 
 
 def _centres(

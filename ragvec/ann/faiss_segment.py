@@ -16,6 +16,7 @@ Files of a segment, besides `checksums.json` (`ragvec.ann.sealed`), `report.json
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -209,10 +210,15 @@ def _ask(index: Any, projected: FloatMatrix, *, count: int, leaves: int) -> npt.
     distances = np.empty((len(queries), asked), dtype=np.float32)
     labels = np.empty((len(queries), asked), dtype=np.int64)
     pointer = faiss.swig_ptr
-    visiting = faiss.SearchParametersIVF(nprobe=leaves)
     with single_thread(faiss):
-        index.search_c(len(queries), pointer(queries), asked, pointer(distances), pointer(labels), visiting)
+        index.search_c(len(queries), pointer(queries), asked, pointer(distances), pointer(labels), _visiting(leaves))
     return labels
+
+
+@lru_cache(maxsize=1024)
+def _visiting(leaves: int) -> Any:
+    """faiss's object that asks for so many leaves; it is only read."""
+    return library().SearchParametersIVF(nprobe=leaves)
 
 
 def _distinct(labels: npt.NDArray[np.int64], count: int) -> RowArray:
