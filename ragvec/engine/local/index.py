@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
+from pyroaring import BitMap
 
 from ragvec.ann.backends import AnnBackend
 from ragvec.engine.local import forks, writer
@@ -184,17 +185,19 @@ class LocalIndex:
         self, rows: RowArray, *, generation: int, data: bool, metadata: bool, drop_deleted: bool = False
     ) -> list[Record | None]:
         with self._guarded:
-            current_snapshot = self.snapshot()
-            current = current_snapshot.generation
+            snapshot = self.snapshot()
+            current = snapshot.generation
             source = current if generation == current.number else self._kept.get(generation)
-            if source is current and not (data or metadata or drop_deleted):
-                return [Record(key) for key in current_snapshot.keys(rows)]
+            gone: set[int] = set()
+            if source is current:
+                if drop_deleted and (died := snapshot.dead & BitMap(rows)):
+                    gone = current.records.deleted(died)
+                if not (data or metadata):
+                    named = zip(rows.tolist(), snapshot.keys(rows), strict=True)
+                    return [None if row in gone else Record(key) for row, key in named]
             numbers = rows.tolist()
             stored = source.records.by_rows(numbers, metadata=metadata)
-            gone: set[int] = set()
-            if drop_deleted and source is current:
-                gone = current.records.deleted(numbers)
-            elif drop_deleted:
+            if drop_deleted and source is not current:
                 live = current.records.live_keys({row.key for row in stored.values()})
                 gone = {row.row for row in stored.values() if row.key not in live}
             kept = [stored[row] for row in numbers if row not in gone]

@@ -217,7 +217,7 @@ class Records:
             )
             return {row: StoredRow(row, key, blob) for row, key, blob in cursor}
 
-    def deleted(self, rows: Sequence[int]) -> set[int]:
+    def deleted(self, rows: Iterable[int]) -> set[int]:
         """Those of the rows whose key has no live row at all: deleted, rather than replaced."""
         with self._database.read() as sql:
             cursor = sql.execute(
