@@ -8,8 +8,8 @@ The folder holds, besides `build.lock` (see `ragvec.engine.local.lease`), one fo
 
 A segment's folder appears by a rename once its files are complete and fsynced, and never changes. The names are the
 whole index: of overlapping segments, readers take those that lead furthest from row 0 without a gap, and of these the
-fewest. Segments are derived data. One that is damaged, or was built for something else, is left out and replaced by the
-next build; rows that no segment covers are searched exactly.
+fewest. Segments are derived data. One that is damaged, was built for something else, or by another backend is left out and
+replaced by the next build; rows that no segment covers are searched exactly.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import msgspec
 from ragvec.ann.backends import AnnBackend, AnnSegment
 from ragvec.ann.leaves import LEAVES_FILE, Leaves
 from ragvec.ann.sealed import seal
+from ragvec.ann.segment_files import written_by
 from ragvec.engine.local.keys import KEYS_FILE, KeyColumn, write_keys
 from ragvec.engine.local.layout import sync_folder
 from ragvec.engine.local.lease import BuildLease
@@ -121,6 +122,7 @@ class SegmentSet:
         self._pid = os.getpid()
         self._open: dict[_Place, Segment] = {}
         self._bad: dict[_Place, Path] = {}
+        self._own: dict[_Place, bool] = {}
         self._current: tuple[Segment, ...] = ()
         self._listed: int | None = None
 
@@ -267,7 +269,25 @@ class SegmentSet:
         up only for a better cover."""
         opened = list(self._open)
         held = {(place.first, place.last) for place in opened}
-        return _cover(opened + [p for p in places if p not in self._bad and (p.first, p.last) not in held])
+        return _cover(opened + [p for p in places if self._usable(p) and (p.first, p.last) not in held])
+
+    def _usable(self, place: _Place) -> bool:
+        """Whether a segment may serve here: it is not known to be damaged, and not by another backend, which is no
+        damage but means that the next build replaces it."""
+        assert self._backend is not None
+        own = self._own.get(place)
+        if own is None:
+            folder = self._folder / _name(place.first, place.last)
+            author = written_by(folder)
+            own = self._own[place] = author is None or author == self._backend.name
+            if not own:
+                _log.info(
+                    "A segment by %s is not for %s, its rows are searched exactly until it is built again: `%s`",
+                    author,
+                    self._backend.name,
+                    folder,
+                )
+        return own and place not in self._bad
 
     def _refresh(self, *, opening: bool = True) -> bool:
         """List the folder, and open what has come; under the lock. Without `opening`, False when something has."""
@@ -283,6 +303,7 @@ class SegmentSet:
             if not self._try_open(wanted):
                 places = self._places()
         self._bad = {place: path for place, path in self._bad.items() if place in places}
+        self._own = {place: own for place, own in self._own.items() if place in places}
         self._open = {place: self._open[place] for place in cover}
         self._current = tuple(self._open.values())
         self._listed = stamp
