@@ -21,6 +21,7 @@ import numpy as np
 from ragvec.engine.local.forks import operation
 from ragvec.engine.local.generations import remove, retire
 from ragvec.engine.local.layout import GenerationFolder, sync_folder
+from ragvec.engine.local.merging import Lane
 from ragvec.engine.local.snapshot import Generation
 from ragvec.engine.local.sqlite import store_error
 from ragvec.errors import StoreFull
@@ -63,7 +64,7 @@ def compact(
     """Rewrite `old` in the folder `index` as its successor and return that, opened by `opened`; `ready` is told of it
     when little is left to do before it is current.
 
-    None when another thread or process is building or compacting there, or has done so already.
+    None when another thread or process is merging or compacting there, or has compacted already.
 
     Raises:
         StoreFull: there is no space for a copy. StoreReadOnly, StoreError, Corrupted: see those. Everything is as it
@@ -71,7 +72,7 @@ def compact(
     """
     number = old.number + 1
     try:
-        with old.segments.lease() as held:
+        with old.segments.lease("merge") as held:
             if not held or old.records.state().successor is not None:
                 return None
             remove(index, number)
@@ -116,11 +117,12 @@ def _require_space(index: Path, old: Generation) -> None:
         )
 
 
-def build_segment(generation: Generation, first: int, last: int) -> bool:
-    """Build the segment over the rows [first, last); False when somebody else is building."""
+def build_segment(generation: Generation, first: int, last: int, *, lane: Lane) -> bool:
+    """Build the segment over the rows [first, last); False when somebody else is building in the lane."""
     with operation():
         rows = generation.vectors.rows(last)[first:last]
-    return generation.segments.build(first, last, rows, keys=lambda: generation.records.keys(first, last)) is not None
+    built = generation.segments.build(first, last, rows, keys=lambda: generation.records.keys(first, last), lane=lane)
+    return built is not None
 
 
 def _fill(old: Generation, new: Generation, *, ready: Callable[[Generation], None]) -> None:
@@ -138,7 +140,7 @@ def _build(new: Generation, rows: int) -> None:
     if new.postings_behind(rows):
         new.postings_view(rows)
     while (due := new.segments.due(rows)) is not None:
-        if not build_segment(new, *due):
+        if not build_segment(new, *due, lane="tail"):
             break
 
 

@@ -18,6 +18,7 @@ from ragvec.engine.local.catalog import LocalCatalog
 from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.layout import StoreFolder
 from ragvec.engine.local.maintenance import Maintenance
+from ragvec.engine.local.merging import LANES, Lane
 from ragvec.engine.local.tune import SETTINGS, Settings
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import IndexNotFound
@@ -63,7 +64,7 @@ class LocalEngine:
         self._most_open = most_open or _most_open()
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._maintenance = Maintenance() if background and not read_only else None
+        self._lanes = tuple(map(Maintenance, LANES)) if background and not read_only else ()
         self.catalog = LocalCatalog(self._folder, read_only=read_only, on_create=self._make_files, on_drop=self._drop)
         if not read_only:
             self._sweep()
@@ -85,7 +86,8 @@ class LocalEngine:
                 found = self._opened(spec)
                 self._make_room()
                 self._indexes[spec.uid] = found
-                self._grown(found)
+                for lane in LANES:
+                    self._grown(found, lane)
             self._indexes.move_to_end(spec.uid)
             return found
 
@@ -96,13 +98,13 @@ class LocalEngine:
 
     def settle(self) -> None:
         """Return when the background has nothing left to build."""
-        if self._maintenance is not None:
-            self._maintenance.settle()
+        for maintenance in self._lanes:
+            maintenance.settle()
 
     def close(self) -> None:
         """Wait for the build in progress, if any, then release files and connections. Later use opens them again."""
-        if self._maintenance is not None:
-            self._maintenance.stop()
+        for maintenance in self._lanes:
+            maintenance.stop()
         with forks.operation():
             with self._lock:
                 indexes, self._indexes = list(self._indexes.values()), OrderedDict()
@@ -137,13 +139,15 @@ class LocalEngine:
         while len(self._indexes) >= self._most_open:
             self._indexes.popitem(last=False)[1].close()
 
-    def _grown(self, index: LocalIndex) -> None:
-        if self._maintenance is not None:
-            self._maintenance.consider(index)
+    def _grown(self, index: LocalIndex, lane: Lane) -> None:
+        for maintenance in self._lanes:
+            if maintenance.lane == lane:
+                maintenance.consider(index)
 
     def _later(self, index: LocalIndex, seconds: float) -> None:
-        if self._maintenance is not None:
-            self._maintenance.consider_later(index, seconds=seconds)
+        for maintenance in self._lanes:
+            if maintenance.lane == "merge":
+                maintenance.consider_later(index, seconds=seconds)
 
     def _set(self, uid: str, settings: Settings) -> None:
         self.catalog.set_property(uid, SETTINGS, msgspec.to_builtins(settings))

@@ -14,13 +14,14 @@ from ragvec.engine.protocol import IndexSpec
 
 __all__ = ["Job", "Kind", "perform"]
 
-Kind = Literal["segment", "postings", "compact"]
+Kind = Literal["segment", "postings", "merge", "compact"]
 
 
 class Job(msgspec.Struct, frozen=True):
     """One piece of work on the index in the folder `index`, whose current generation is `generation`.
 
-    "segment": build that of rows [first, last). "postings": write the posting lists of rows [first, last). "compact":
+    "segment", "merge": build the segment of rows [first, last), in the lane for new or that for older rows. "postings":
+    write the posting lists of rows [first, last). "compact":
     rewrite the generation without its tombstones; `last` is the number of rows that remain.
     Segments are built by the `backend` of this name.
     """
@@ -59,7 +60,9 @@ def perform(
     A compaction opens its new generation by `opened`, and tells `ready` of it when it is about to become current.
     """
     if job.kind == "segment":
-        return generation if build_segment(generation, job.first, job.last) else None
+        return generation if build_segment(generation, job.first, job.last, lane="tail") else None
+    if job.kind == "merge":
+        return generation if build_segment(generation, job.first, job.last, lane="merge") else None
     if job.kind == "postings":
         generation.postings_view(job.last)
         return generation

@@ -1,4 +1,5 @@
-"""Background work of one store: a thread that looks at indexes that grew, and a worker process for what is large."""
+"""Background work of one store, a lane of it: a thread that looks at indexes that grew, and a worker process for what
+is large."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import weakref
 from collections import deque
 from typing import Protocol
 
+from ragvec.engine.local.merging import Lane
 from ragvec.engine.local.upkeep import Worker
 from ragvec.engine.local.worker_process import InterpreterEndsError, WorkerProcess
 from ragvec.errors import IndexNotFound, RagvecError
@@ -19,6 +21,9 @@ __all__ = ["LINGER_SECONDS", "Maintained", "Maintenance"]
 LINGER_SECONDS = 10.0
 """How long the worker process waits for the next job: while a store is written to, one comes every few seconds."""
 
+_NICE: dict[Lane, int] = {"tail": 5, "merge": 10}
+"""New rows come first: searches wait for what is not built of them."""
+
 _POLL_SECONDS = 0.2
 _log = logging.getLogger("ragvec.maintenance")
 
@@ -26,26 +31,28 @@ _log = logging.getLogger("ragvec.maintenance")
 class Maintained(Protocol):
     """What the thread works on."""
 
-    def maintenance_due(self) -> bool:
+    def maintenance_due(self, lane: Lane) -> bool:
         """Whether `maintain` has something to do."""
         ...
 
-    def maintain(self, worker: Worker | None) -> None:
+    def maintain(self, lane: Lane, *, worker: Worker | None) -> None:
         """Do it, what is large by the worker."""
         ...
 
 
 class Maintenance:
-    """Runs `maintain` of indexes that grew, one after the other, in a thread that ends when there is nothing to do.
+    """Runs `maintain` of indexes that grew, in one lane, one after the other, in a thread that ends when there is
+    nothing to do.
 
     At interpreter exit nothing large is waited for: the worker process ends, and the next process that opens the store
     begins its job anew. What the thread itself has begun it finishes, being no daemon, since native code must not be
     torn down while it runs.
     """
 
-    def __init__(self, *, worker: WorkerProcess | None = None) -> None:
+    def __init__(self, lane: Lane, *, worker: WorkerProcess | None = None) -> None:
+        self.lane: Lane = lane
         self._waiting: deque[Maintained] = deque()
-        self._worker = worker or WorkerProcess()
+        self._worker = worker or WorkerProcess(nice=_NICE[lane])
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy = False
@@ -62,7 +69,7 @@ class Maintenance:
             self._waiting.append(index)
             self._changed.notify_all()
             if self._thread is None:
-                thread = threading.Thread(target=self._work, name="ragvec-maintenance", daemon=False)
+                thread = threading.Thread(target=self._work, name=f"ragvec-{self.lane}", daemon=False)
                 try:
                     thread.start()
                 except RuntimeError as error:
@@ -153,8 +160,8 @@ class Maintenance:
 
     def _look_at(self, index: Maintained) -> None:
         try:
-            if index.maintenance_due():
-                index.maintain(self._worker)
+            if index.maintenance_due(self.lane):
+                index.maintain(self.lane, worker=self._worker)
         except IndexNotFound as error:
             _log.debug("Nothing is built for an index that was deleted: %s", error)
         except (RagvecError, OSError) as error:

@@ -1,6 +1,6 @@
 """The ANN segments of one generation of an index: which there are, which are due, and building them.
 
-The folder holds, besides `build.lock` (see `ragvec.engine.local.lease`), one folder a segment:
+The folder holds, besides `build.lock` and `merge.lock` (see `ragvec.engine.local.lease`), one folder a segment:
 
     <first>-<last>/     rows [first, last), both in 12 decimal digits; the files inside are the backend's, checksummed
     tmp-*               being built, or left by a build that was interrupted
@@ -34,15 +34,13 @@ from ragvec.ann.segment_files import written_by
 from ragvec.engine.local.keys import KEYS_FILE, KeyColumn, write_keys
 from ragvec.engine.local.layout import sync_folder
 from ragvec.engine.local.lease import BuildLease
+from ragvec.engine.local.merging import SEGMENT_MIN_ROWS, Lane, Span, next_merge, next_tail
 from ragvec.engine.local.sqlite import store_error
 from ragvec.engine.protocol import SegmentStats
 from ragvec.errors import Corrupted, StoreReadOnly
 from ragvec.types import FloatMatrix, Metric
 
-__all__ = ["SEGMENT_MIN_ROWS", "Segment", "SegmentSet"]
-
-SEGMENT_MIN_ROWS = 4096
-"""From this many rows past the last segment on, a new one is due; fewer are searched exactly in well under 1 ms."""
+__all__ = ["Segment", "SegmentSet"]
 
 LEAVES_MIN_ROWS = 16_384
 """Segments of fewer rows have nothing for filtered searches: reading all matches takes no longer."""
@@ -51,7 +49,7 @@ _log = logging.getLogger("ragvec.segments")
 _NAME = re.compile(r"(\d{12})-(\d{12})")
 _UNFINISHED = "tmp-"
 _SUPERSEDED = "old-"
-_LEASE = "build.lock"
+_LEASES: dict[Lane, str] = {"tail": "build.lock", "merge": "merge.lock"}
 _LOOK_SECONDS = 0.05
 _SETTLED_SECONDS = 2.0
 """A folder changed more recently may change again without a new time stamp, so its listing is not relied on."""
@@ -71,8 +69,8 @@ class Segment(msgspec.Struct, frozen=True, eq=False):
     keys: KeyColumn | None = None
     leaves: Leaves | None = None
 
-    def stats(self) -> SegmentStats:
-        """Its figures."""
+    def stats(self, *, recall_target: float) -> SegmentStats:
+        """Its figures when it is searched for this recall."""
         report = self.ann.report
         return SegmentStats(
             first=self.first,
@@ -80,7 +78,10 @@ class Segment(msgspec.Struct, frozen=True, eq=False):
             backend=self.backend,
             bytes=report.bytes,
             build_seconds=report.seconds,
-            recall_at_10=report.recall_at_10,
+            recall_at_10=report.recall(10, recall_target),
+            recall_at_100=report.recall(100, recall_target),
+            leaves=report.leaves,
+            width=report.width,
         )
 
 
@@ -155,34 +156,40 @@ class SegmentSet:
             self._refresh()
             return self._current
 
-    def due(self, rows: int, *, opening: bool = True) -> tuple[int, int] | None:
-        """The range of rows whose segment should be built next, when the index holds `rows`; None when none should.
-        Without `opening`, segments that were not looked into yet are taken to be whole.
+    def due(
+        self, rows: int, *, lane: Lane = "tail", tidy: bool = False, with_tail: bool = False, opening: bool = True
+    ) -> tuple[int, int] | None:
+        """The range of rows whose segment `lane` should build next, when the index holds `rows`; None when none should.
 
-        It takes in the preceding segments as long as they hold no more rows than what follows them, so that sizes at
-        least double from each segment to the one before: O(log n) segments, every row built O(log n) times.
+        See `ragvec.engine.local.merging` for the policy and `tidy`; `with_tail` lets a merge take in the newest rows,
+        if they are enough for a segment. Without `opening`, segments that were not looked into yet are taken to be
+        whole.
         """
         if self._backend is None or self._read_only:
             return None
-        segments = self.current() if opening and self._serving else self._present_ranges()
-        first = segments[-1].last if segments else 0
-        if rows - first < SEGMENT_MIN_ROWS:
-            return None
-        for segment in reversed(segments):
-            if segment.last - segment.first > rows - first:
-                break
-            first = segment.first
-        return first, rows
+        segments: Sequence[Span] = self.current() if opening and self._serving else self._present_ranges()
+        if lane == "tail":
+            return next_tail(segments, rows)
+        end = segments[-1].last if segments else 0
+        if with_tail and rows - end >= SEGMENT_MIN_ROWS:
+            segments = [*segments, _Place(end, rows, 0, 0)]
+        return next_merge(segments, tidy=tidy)
 
     def build(
-        self, first: int, last: int, rows: FloatMatrix, *, keys: Callable[[], Sequence[str]] | None = None
+        self,
+        first: int,
+        last: int,
+        rows: FloatMatrix,
+        *,
+        keys: Callable[[], Sequence[str]] | None = None,
+        lane: Lane = "tail",
     ) -> Segment | None:
         """Build and open the segment over [first, last), whose vectors are `rows` float32 (last − first, dimension) and
         whose keys `keys` gives when they are wanted.
 
-        None when another thread or process is building, and without a backend. A segment that is there already and
-        holds the whole range is returned as it is. On success the segments within the range are removed; readers that
-        have them open keep them.
+        None when another thread or process is building in the lane, and without a backend. A segment that is there
+        already and holds the whole range is returned as it is. On success the segments within the range are removed;
+        readers that have them open keep them.
 
         Raises:
             StoreReadOnly: the folder cannot be written, or the set is read-only. StoreFull, StoreError: the disk or the
@@ -193,17 +200,17 @@ class SegmentSet:
         if self._read_only:
             raise StoreReadOnly(f"`{self._folder}` was opened read-only: no segment is built", store=str(self._folder))
         try:
-            with self.lease() as held:
+            with self.lease(lane) as held:
                 if not held:
                     return None
-                self._sweep()
-                return self._present(first, last) or self._build(self._backend, first, last, rows, keys=keys)
+                self._sweep(lane)
+                return self._present(first, last) or self._build(self._backend, first, last, rows, keys=keys, lane=lane)
         except OSError as error:
             raise store_error(error, self._folder) from error
 
     @contextmanager
-    def lease(self) -> Iterator[bool]:
-        """Within the block: whether nobody else builds here, in any process. Does not wait.
+    def lease(self, lane: Lane) -> Iterator[bool]:
+        """Within the block: whether nobody else works in the lane, in any process. Does not wait.
 
         Raises StoreReadOnly, StoreError: the folder cannot be written.
         """
@@ -211,7 +218,7 @@ class SegmentSet:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
             raise store_error(error, self._folder) from error
-        with BuildLease(self._folder / _LEASE).try_acquire() as held:
+        with BuildLease(self._folder / _LEASES[lane]).try_acquire() as held:
             yield held
 
     def close(self) -> None:
@@ -383,8 +390,9 @@ class SegmentSet:
         rows: FloatMatrix,
         *,
         keys: Callable[[], Sequence[str]] | None,
+        lane: Lane,
     ) -> Segment:
-        unfinished = self._folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
+        unfinished = self._folder / f"{_UNFINISHED}{lane}-{uuid.uuid4().hex}"
         unfinished.mkdir()
         try:
             report = backend.build(rows, metric=self._metric, recall_target=self._recall_target, folder=unfinished)
@@ -408,7 +416,7 @@ class SegmentSet:
         for place in within:
             if (place.first, place.last) != (first, last):
                 self._retire(place)
-        self._sweep()
+        self._sweep(lane)
         segment = msgspec.structs.replace(segment, folder=final)
         if not self._serving:
             return segment
@@ -419,14 +427,24 @@ class SegmentSet:
         return segment
 
     def _retire(self, place: _Place) -> None:
-        name = _name(place.first, place.last)
-        (self._folder / name).rename(self._folder / f"{_SUPERSEDED}{uuid.uuid4().hex}")
+        with suppress(FileNotFoundError):  # the other lane was first
+            name = _name(place.first, place.last)
+            (self._folder / name).rename(self._folder / f"{_SUPERSEDED}{uuid.uuid4().hex}")
 
-    def _sweep(self) -> None:
-        """Remove what interrupted builds left and what was superseded; under the lease, so nobody is at work on it."""
+    def _sweep(self, lane: Lane) -> None:
+        """Remove what builds of this lane that were interrupted left, what was superseded, and what serves nobody;
+        under the lease."""
+        places = self._places()
+        usable = [place for place in places if self._usable(place)]
+        cover = _cover(usable)
+        for place in usable:
+            # Two lanes may have built over the same rows at once.
+            if cover and place not in cover and place.last <= cover[-1].last:
+                self._retire(place)
         for path in self._folder.iterdir():
-            if path.name.startswith((_UNFINISHED, _SUPERSEDED)):
-                shutil.rmtree(path)
+            other = path.name.startswith(tuple(f"{_UNFINISHED}{name}-" for name in _LEASES if name != lane))
+            if path.name.startswith((_UNFINISHED, _SUPERSEDED)) and not other:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _name(first: int, last: int) -> str:

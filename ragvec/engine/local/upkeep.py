@@ -15,6 +15,7 @@ from ragvec.engine.local.compact import FEWEST_DEAD, is_due
 from ragvec.engine.local.generations import RETIRED_SECONDS, KeptGenerations, sweep
 from ragvec.engine.local.jobs import Job, Kind, perform
 from ragvec.engine.local.layout import generations
+from ragvec.engine.local.merging import Lane
 from ragvec.engine.local.snapshot import Generation, Snapshot
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import StoreError, StoreReadOnly
@@ -23,6 +24,8 @@ __all__ = ["Upkeep", "Worker"]
 
 _PAUSE = 0.02
 _MARGIN_SECONDS = 1.0
+_QUIET_SECONDS = 10.0
+"""Without new rows for so long, an index is tidied."""
 _REST_SECONDS = 60.0
 """After a compaction failed, as on a disk too full for a copy, before the background tries again."""
 
@@ -70,7 +73,8 @@ class Upkeep:
         self._snapshot = snapshot
         self._opened = opened
         self._later = later
-        self._working = threading.Lock()
+        self._working: dict[Lane, threading.Lock] = {"tail": threading.Lock(), "merge": threading.Lock()}
+        self._last_rows = (0, 0.0)
         self._pid = os.getpid()
         self._changes = 0
         self._compact_from = 0.0
@@ -78,40 +82,39 @@ class Upkeep:
         self.sweep_at: float | None = None
         """When to look for generations to remove, in epoch seconds of the clock."""
 
-    def waits(self, generation: Generation, *, rows: int, changes: int) -> bool:
-        """Whether there may be something to do after `changes` records were written or deleted; cheap."""
+    def waiting(self, generation: Generation, *, rows: int, changes: int) -> list[Lane]:
+        """The lanes in which there may be something to do after `changes` records were written or deleted; cheap."""
+        lanes: list[Lane] = []
         if self._read_only:
-            return False
+            return lanes
+        if generation.segments.due(rows, opening=False) is not None or generation.postings_behind(rows):
+            lanes.append("tail")
         self._changes += changes
-        if self._changes >= FEWEST_DEAD:
+        if self._changes >= FEWEST_DEAD or self._sweep_due():
             self._changes = 0
-            return True
-        return (
-            generation.segments.due(rows, opening=False) is not None
-            or generation.postings_behind(rows)
-            or self._sweep_due()
-        )
+            lanes.append("merge")
+        return lanes
 
-    def due(self) -> bool:
-        """Whether there is something to do."""
-        return not self._read_only and (self._sweep_due() or self._next() is not None)
+    def due(self, lane: Lane) -> bool:
+        """Whether there is something to do in the lane."""
+        return not self._read_only and ((lane == "merge" and self._sweep_due()) or self._next(lane) is not None)
 
-    def maintain(self, worker: Worker | None = None) -> None:
-        """Do what is due, by the worker where that pays, until nothing is or another process is at it."""
-        with self._lock():
-            if self._sweep_due():
-                self._sweep()
-            done: Job | None = None
-            while not self._read_only and (job := self._next()) is not None:
-                if job == done or not self._carry_out(job, worker):
-                    break  # what was done just now and is due again would be for ever
-                done = job
+    def maintain(self, lane: Lane, *, worker: Worker | None = None) -> None:
+        """Do what is due in the lane, by the worker where that pays, until nothing is or another process is at it."""
+        with self._lock(lane):
+            self._work_off(lane, worker=worker)
+
+    def optimize(self) -> None:
+        """Do what is due in this thread, and leave as few segments as in a quiet index."""
+        with self._lock("tail"), self._lock("merge"):
+            self._work_off("merge", whole=True)
+            self._work_off("tail")
 
     def compact(self) -> None:
         """Compact now, unless there is nothing to reclaim; waits for another process that is building or compacting."""
         if self._read_only:
             raise StoreReadOnly(f"`{self._folder}` was opened read-only: it is not compacted", store=str(self._folder))
-        with self._lock():
+        with self._lock("merge"):
             while True:
                 snapshot = self._snapshot()
                 if snapshot.rows == snapshot.live or self._carry_out(self._compaction(snapshot), None):
@@ -130,16 +133,42 @@ class Upkeep:
         """A generation was left: look later whether it can be removed."""
         self._look_again(self._clock() + RETIRED_SECONDS)
 
-    def _next(self) -> Job | None:
+    def _work_off(self, lane: Lane, *, worker: Worker | None = None, whole: bool = False) -> None:
+        if self._read_only:
+            return
+        if lane == "merge" and self._sweep_due():
+            self._sweep()
+        done: Job | None = None
+        while (job := self._next(lane, whole=whole)) is not None:
+            if job == done or not self._carry_out(job, worker):
+                break  # what was done just now and is due again would be for ever
+            done = job
+
+    def _next(self, lane: Lane, *, whole: bool = False) -> Job | None:
+        """What is due; with `whole` merges leave few segments and take in the newest rows."""
         with forks.operation():
             snapshot = self._snapshot()
+            generation, rows = snapshot.generation, snapshot.rows
+            if lane == "tail":
+                if generation.postings_behind(rows):
+                    return self._job("postings", generation, 0, rows)
+                due = generation.segments.due(rows)
+                return None if due is None else self._job("segment", generation, *due)
             if self._compaction_due(snapshot):
                 return self._compaction(snapshot)
-            generation, rows = snapshot.generation, snapshot.rows
-            if generation.postings_behind(rows):
-                return self._job("postings", generation, 0, rows)
-            due = generation.segments.due(rows)
-            return None if due is None else self._job("segment", generation, *due)
+            tidy = whole or self._is_quiet(snapshot)
+            due = generation.segments.due(rows, lane="merge", tidy=tidy, with_tail=whole)
+            return None if due is None else self._job("merge", generation, *due)
+
+    def _is_quiet(self, snapshot: Snapshot) -> bool:
+        """Whether nothing was written for a while, so that there is time for tidying; else that is looked at later."""
+        now, (rows, since) = self._clock(), self._last_rows
+        if rows != snapshot.rows:
+            self._last_rows = (snapshot.rows, now)
+            if snapshot.generation.segments.due(snapshot.rows, lane="merge", tidy=True) is not None:
+                self._later(_QUIET_SECONDS + _MARGIN_SECONDS)
+            return False
+        return now - since >= _QUIET_SECONDS
 
     def _compaction(self, snapshot: Snapshot) -> Job:
         return self._job("compact", snapshot.generation, 0, snapshot.live)
@@ -216,7 +245,9 @@ class Upkeep:
 
     def _sweep(self) -> None:
         generation = self._snapshot().generation
-        again = sweep(self._folder, current=generation.number, lease=generation.segments.lease, clock=self._clock)
+        again = sweep(
+            self._folder, current=generation.number, lease=lambda: generation.segments.lease("merge"), clock=self._clock
+        )
         self._kept.prune()
         self._look_again(again)
 
@@ -225,7 +256,7 @@ class Upkeep:
         if when is not None and not self._read_only:
             self._later(max(0.0, when - self._clock()) + _MARGIN_SECONDS)
 
-    def _lock(self) -> threading.Lock:
+    def _lock(self, lane: Lane) -> threading.Lock:
         if self._pid != os.getpid():  # in the parent a thread may have been at work, which does not exist here
-            self._working, self._pid = threading.Lock(), os.getpid()
-        return self._working
+            self._working, self._pid = {"tail": threading.Lock(), "merge": threading.Lock()}, os.getpid()
+        return self._working[lane]

@@ -1,7 +1,7 @@
 """The worker process: carries out the background work of one store, one job at a time, and keeps out of the way.
 
-`python -m ragvec.engine.local.worker <threads>` is started by `ragvec.engine.local.worker_process` and speaks to it in
-frames: a length (uint32, little-endian) and a pickled tuple.
+`python -m ragvec.engine.local.worker <threads> <nice>` is started by `ragvec.engine.local.worker_process` and speaks to
+it in frames: a length (uint32, little-endian) and a pickled tuple.
 
     to the worker       ("run", Job, log level) · ("go",) after "ready"
     from the worker     ("hello",) · ("log", logger, level, text) · ("ready", generation) · ("done", bool) ·
@@ -32,7 +32,6 @@ from ragvec.engine.local.snapshot import Generation
 __all__ = ["main", "read_frame", "write_frame"]
 
 _LENGTH = struct.Struct("<I")
-_NICE = 10
 _WATCH_SECONDS = 1.0
 
 
@@ -53,7 +52,7 @@ def read_frame(stream: BinaryIO) -> tuple[Any, ...] | None:
     return message
 
 
-def main(threads: int) -> None:
+def main(threads: int, *, nice: int) -> None:
     """Serve until standard input ends."""
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
@@ -61,7 +60,7 @@ def main(threads: int) -> None:
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
-        os.nice(_NICE)
+        os.nice(nice)
     inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests, inbox), daemon=True).start()
     if hasattr(os, "getppid") and os.name != "nt":
@@ -143,4 +142,4 @@ class _Forward(logging.Handler):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), nice=int(sys.argv[2]))

@@ -59,7 +59,8 @@ class WorkerProcess:
     Where none can be started, `suits` says so from then on.
     """
 
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(self, *, nice: int = 10, threads: int | None = None) -> None:
+        self._nice = nice
         self._threads = threads or max(1, _processors() - 1)
         self._process: _Process | None = None
         self._usable = can_start()
@@ -123,7 +124,7 @@ class WorkerProcess:
 
     def _started(self) -> _Process | None:
         try:
-            process = _Process(self._threads)
+            process = _Process(self._threads, nice=self._nice)
         except OSError as error:
             _log.warning("No process for background work can be started, threads do it instead: %s", error)
             return None
@@ -143,12 +144,12 @@ class _Process:
     """The pipes and threads around a worker process. Its messages are read as they come, so that waiting for one can be
     given up."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, nice: int) -> None:
         self.last_words = ""
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
         try:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "ragvec.engine.local.worker", str(threads)],
+                [sys.executable, "-m", "ragvec.engine.local.worker", str(threads), str(nice)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
