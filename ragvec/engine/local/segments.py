@@ -8,8 +8,8 @@ The folder holds, besides `build.lock` and `merge.lock` (see `ragvec.engine.loca
 
 A segment's folder appears by a rename once its files are complete and fsynced, and never changes. The names are the
 whole index: of overlapping segments, readers take those that lead furthest from row 0 without a gap, and of these the
-fewest. Segments are derived data. One that is damaged, was built for something else, or by another backend is left out and
-replaced by the next build; rows that no segment covers are searched exactly.
+fewest. Segments are derived data. One that is damaged, or was built for something else or by another backend, is left
+out and replaced by the next build; rows that no segment covers are searched exactly.
 """
 
 from __future__ import annotations
