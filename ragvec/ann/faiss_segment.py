@@ -11,7 +11,7 @@ Files of a segment, besides `checksums.json` (`ragvec.ann.sealed`), `report.json
 (`ragvec.ann.segment_files`):
 
     index.faiss         faiss's own serialisation of an IndexIVFPQFastScan
-    leaves.npy          the first leaf of every row, uint16 or uint32 (rows,)
+    row_leaves.npy      the first leaf of every row, uint16 or uint32 (rows,)
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["FaissBackend", "FaissSegment"]
 _NAME = "faiss"
 _FORMAT = 1
 _INDEX = "index.faiss"
-_LEAVES = "leaves.npy"
+_LEAVES = "row_leaves.npy"
 _MOST_THREADS = 16
 _MOST_SETTINGS = 1000
 _TRIAL_QUERIES = 32

@@ -291,7 +291,7 @@ def test_files_with_right_checksums_and_wrong_content_are_detected(small: Built,
     folder = tmp_path / "wrong"
     build(small.name, small.rows, folder)
     library_files = {path.name for path in folder.iterdir()} - {"checksums.json", "report.json", "projection.npz"}
-    for file in ("report.json", *sorted(library_files & {"index.faiss", "leaves.npy"})):
+    for file in ("report.json", *sorted(library_files & {"index.faiss", "row_leaves.npy"})):
         sound = (folder / file).read_bytes()
         (folder / file).write_bytes(sound[: len(sound) // 2])
         (folder / "checksums.json").unlink()
