@@ -125,8 +125,8 @@ class PostingFeed:
             return
         try:
             written = self._store.written(runs)
-        except Corrupted as error:
-            _log.warning("%s", error)
+        except Corrupted as damage:
+            _log.warning("Posting lists are rebuilt: %s", damage)
             with self._lock:
                 self._store.recover()
         except OSError as error:

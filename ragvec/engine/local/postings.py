@@ -198,8 +198,8 @@ class PostingStore:
             runs = self.due()
             if runs:
                 self.adopt(self.written(runs))
-        except Corrupted as error:
-            _log.warning("%s", error)
+        except Corrupted as damage:
+            _log.warning("Posting lists are rebuilt: %s", damage)
             self.recover()
         except OSError as error:
             _log.warning("Posting lists stay in memory for now: %s", error)
