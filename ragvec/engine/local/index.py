@@ -153,7 +153,7 @@ class LocalIndex:
     def count(self, where: Filter = EVERYTHING) -> int:
         with self._guarded:
             snapshot = self.snapshot()
-            return snapshot.live if where == EVERYTHING else len(snapshot.matching(where))
+            return snapshot.live if where == EVERYTHING else snapshot.matches(where).count
 
     def search(self, queries: FloatMatrix, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0) -> list[Ranking]:
         with self._guarded:

@@ -101,7 +101,7 @@ def _exact(first: int, last: int, *, rows: int, live: int, dimension: int, match
     if matches is None:
         # Where rows were deleted is not known without looking; nearly all of them are there.
         return Part("scan", first, last, math.ceil(count * live / rows)) if count else None
-    matching = matches.count if count == rows else len(matches.within(first, last))
+    matching = matches.count if count == rows else matches.count_within(first, last)
     if not matching:
         return None
     if matching * _gathered(dimension) < count * _scanned(dimension):
