@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import K, many, timed
+from benchmarks.measure import FEW, K, many, timed
 from benchmarks.processes import in_child, memory
 from benchmarks.stores import built, loaded, place
 from benchmarks.systems import system
@@ -46,6 +46,9 @@ def measure(
     result |= in_child("benchmarks.curves:curve", work, limit=limit, threads=1)
     settings = [point["setting"] for point in result["points"] if INTERESTING[0] <= point["recall"] <= INTERESTING[1]]
     work |= {"settings": settings or [result["points"][-1]["setting"]], "threads": threads}
+    # A slow system is asked as many queries as one thread answers in the time, not all of them.
+    within = round(seconds * max(point["rate"] for point in result["points"]))
+    work["queries"] = min(queries, max(2 * FEW, within))
     result["all"] = in_child("benchmarks.curves:throughput", work, limit=limit, threads=threads)["points"]
     return result
 

@@ -44,6 +44,8 @@ TRUTH = 100
 NEIGHBOURS = 15
 CHUNK = 50_000
 MADE_UP_RECORDS = 20_000
+REAL = "WordNet 3.0 glosses through all-MiniLM-L6-v2"
+MADE_UP = "made-up clusters, for the folder of real embeddings is absent"
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,11 @@ def collection(name: str) -> Collection:
             building.rename(folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    note, rows = _records().note, np.load(folder / "rows.f32.npy", mmap_mode="r")
+    rows = np.load(folder / "rows.f32.npy", mmap_mode="r")
+    note = REAL if real_folder() else MADE_UP
     return Collection(
         name=kept,
-        note={"real": note, "million": f"semi-synthetic from: {note}", "wide": f"synthetic from: {note}"}[name],
+        note={"real": note, "million": f"semi-synthetic, from {note}", "wide": f"synthetic, from {note}"}[name],
         folder=folder,
         rows=rows,
         queries=np.load(folder / "queries.f32.npy"),

@@ -20,7 +20,6 @@ FOLDER = "wordnet-minilm"
 class Records:
     """Unit vectors, float32 (n, d), and the metadata of each: pos, lexname, lemma, length, serial."""
 
-    note: str
     vectors: np.ndarray
     metadata: list[dict[str, Any]]
 
@@ -43,7 +42,7 @@ def wordnet(folder: Path) -> Records:
     decoder = msgspec.json.Decoder(_Line)
     with (folder / "records.jsonl").open("rb") as lines:
         metadata = [decoder.decode(line).metadata for line in lines]
-    return Records("WordNet 3.0 glosses through all-MiniLM-L6-v2 (real)", vectors, metadata)
+    return Records(vectors, metadata)
 
 
 def made_up(count: int, *, dimension: int = 384, seed: int = 0) -> Records:
@@ -64,4 +63,4 @@ def made_up(count: int, *, dimension: int = 384, seed: int = 0) -> Records:
         }
         for row in range(count)
     ]
-    return Records("made-up clusters (the folder of real embeddings is absent)", vectors, metadata)
+    return Records(vectors, metadata)

@@ -24,6 +24,30 @@ from benchmarks.systems import SYSTEMS
 __all__ = ["Answers", "markdown", "publish", "read"]
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+HEAD = """\
+# Benchmarks
+
+`make bench` asks every question in the quick form, `make bench FULL=1` in the full one (hours), and `DOCS=1` writes this
+page. The quick form takes about a quarter of an hour once the peers have built their indexes, which it does the first
+time and keeps; ragvec builds its own again whenever its sources change. A part of it alone:
+
+    python -m benchmarks.run --only curves --data real --systems ragvec scann hnswlib
+
+| question | file | what is asked |
+| :------- | :--- | :------------ |
+| curves   | `benchmarks/curves.py`   | queries/s against recall, one thread and all, memory, build, disk, first answer |
+| filtered | `benchmarks/filtered.py` | the same with filters from 50 % to 0.01 %, and with filters that go with meaning |
+| writes   | `benchmarks/writes.py`   | latency and recall while 1,000 rows a second arrive |
+| pages    | `benchmarks/pages.py`    | 10,000 results, page by page |
+| small    | `benchmarks/small.py`    | 10 to 5,000 rows |
+| inserts  | `benchmarks/inserts.py`  | rows a second by 500-row batches |
+
+The collections are made by `benchmarks/data.py`, and the settings of each system are in `benchmarks/systems/`. Beside
+them stand `benchmarks/quality.py` (how good the answers are), `filters.py` (posting lists at a million rows),
+`segments.py` (one ANN segment) and `store.py` (the store beside numpy).
+
+## Before you read a figure
+"""
 CAVEATS = """\
 - One machine, named below, whose {processors} processors the systems and the measurement share. Ratios in one run mean
   more than any figure: repeat the run before you rely on a difference of a tenth.
@@ -87,9 +111,13 @@ def report(form: str, answers: Answers) -> str:
             if one["version"]
         }
     )
+    notes = {
+        data: one["collection"] for (_, data), group in answers.items() for one in group.values() if "collection" in one
+    }
+    collections = "\n".join(f"- `{data}`: {note}" for data, note in notes.items())
     about = (
         f"{_machine()}. Python {platform.python_version()}. "
-        f"The {form} form, measured {times[0]} to {times[-1]}.\n\n{', '.join(versions)}."
+        f"The {form} form, measured {times[0]} to {times[-1]}.\n\n{', '.join(versions)}.\n\n{collections}"
     )
     return "\n\n".join([about, *parts])
 
@@ -144,14 +172,13 @@ def publish(form: str, *, docs: bool = False) -> None:
     else:
         drawn = plots.draw(answers, DOCS if docs else folder)
     if docs:
-        caveats = CAVEATS.format(processors=os.cpu_count())
-        images = "\n\n".join(f"![{label}]({path.name})" for label, path in drawn)
-        page = (
-            "# Benchmarks\n\nWritten by `make bench DOCS=1`; every figure comes from `make bench`, and the questions "
-            f"are explained at the top of each file of `benchmarks/`.\n\n## Before you read a figure\n\n{caveats}\n"
-            f"## Results\n\n{images}\n\n{text}\n"
-        )
-        (DOCS / "benchmarks.md").write_text(page)
+        (DOCS / "benchmarks.md").write_text(page(text, drawn))
+
+
+def page(text: str, drawn: Sequence[tuple[str, Path]]) -> str:
+    """docs/benchmarks.md around the text of a report."""
+    images = "".join(f"![{label}]({path.name})\n\n" for label, path in drawn)
+    return f"{HEAD}\n{CAVEATS.format(processors=os.cpu_count())}\n## Results\n\n{images}{text}\n"
 
 
 def main() -> None:

@@ -79,7 +79,9 @@ def _do(job: Job, *, form: Form, rows: int | None, again: bool, limit: float | N
     answer: dict[str, Any] = {"version": now, "measured": datetime.datetime.now().isoformat(timespec="seconds")}
     began = time.monotonic()
     try:
-        collection(job.data)
+        given = collection(job.data)
+        count = min(len(given), rows or len(given))
+        answer["collection"] = f"{count:,} × {given.dimension}, {given.note}"
         if now is None:
             raise Failed("not installed")
         answer["result"] = _answer(job, form=form, rows=rows, limit=limit)

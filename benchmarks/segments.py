@@ -3,9 +3,9 @@
     python benchmarks/segments.py [--data FOLDER] [--rows N] [--metric cosine|euclidean]
 
 Caveats first. Queries are 300 embeddings left out of the index, so they resemble its rows; questions to a RAG index are
-harder, and the settings that ragvec tunes ("tuned" below) are chosen for those. Times are processor time in one thread,
-one query at a time, exact rescoring from rows in memory included; on a machine with other work they vary by a fifth.
-Over a cold memory map the first queries wait for the disk as well. Recall is the share of the true nearest rows.
+harder. Times are processor time in one thread, one query at a time: of the segment ("first") and with exact rescoring
+from rows in memory ("all"); on a machine with other work they vary by a fifth. Over a cold memory map the first queries
+wait for the disk as well. Recall is the share of the true nearest rows, to about 0.004.
 """
 
 from __future__ import annotations
@@ -21,20 +21,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from ragvec.ann import tuning
-from ragvec.ann.backends import OperatingPoint
 from ragvec.ann.exact import nearest, rescore
 from ragvec.ann.scann_segment import ScannBackend, ScannSegment
 from ragvec.distance import row_norms
-from ragvec.types import FloatMatrix, Metric
+from ragvec.types import FloatMatrix, FloatVector, Metric
 
 QUERIES = 300
-LEAVES = (8, 16, 32, 64, 128)
-OVER_FETCH = (2.0, 4.0, 8.0)
-KS = (10, 100)
+TARGETS = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+KS = (10, 100, 1000)
 
 
 def load(folder: Path, *, rows: int | None) -> tuple[FloatMatrix, FloatMatrix]:
@@ -44,7 +41,7 @@ def load(folder: Path, *, rows: int | None) -> tuple[FloatMatrix, FloatMatrix]:
     return stored[indexed].astype(np.float32), stored[queries].astype(np.float32)
 
 
-def microseconds(search: Callable[[FloatMatrix], object], queries: FloatMatrix) -> float:
+def microseconds(search: Callable[[FloatVector], object], queries: FloatMatrix) -> float:
     """Processor time of one query, the best of three passes."""
     passes = []
     for _ in range(3):
@@ -56,16 +53,26 @@ def microseconds(search: Callable[[FloatMatrix], object], queries: FloatMatrix) 
 
 
 def measure(
-    segment: ScannSegment, rows: FloatMatrix, queries: FloatMatrix, truth: list[set[int]], *, k: int, metric: Metric
-) -> tuple[float, float]:
-    """Recall at `k`, and microseconds a query with exact rescoring."""
+    segment: ScannSegment,
+    rows: FloatMatrix,
+    queries: FloatMatrix,
+    truth: list[set[int]],
+    *,
+    k: int,
+    metric: Metric,
+    target: float,
+) -> tuple[float, float, float]:
+    """Recall at `k`, and microseconds a query without and with exact rescoring."""
 
-    def search(query: FloatMatrix) -> set[int]:
-        (candidates,) = segment.candidates(query[np.newaxis], k=k)
+    def propose(query: FloatVector) -> object:
+        return segment.nearest_candidates(query, k=k, recall_target=target)
+
+    def search(query: FloatVector) -> set[int]:
+        candidates = segment.nearest_candidates(query, k=k, recall_target=target)
         return set(rescore(rows, query, candidates=candidates, k=k, metric=metric).rows[:k].tolist())
 
     recall = np.mean([len(search(query) & want) / k for query, want in zip(queries, truth, strict=True)])
-    return float(recall), microseconds(search, queries)
+    return float(recall), microseconds(propose, queries), microseconds(search, queries)
 
 
 def main() -> None:
@@ -90,43 +97,28 @@ def main() -> None:
         segment = ScannBackend().open(folder)
         opened = time.perf_counter() - started
     print(f"{len(rows):,} rows of {rows.shape[1]} dimensions, {metric}; {len(queries)} queries that are not among them")
+    stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report.stages.items())
     print(
-        f"build {report.seconds:.1f} s ({processor:.1f} s of processor time), open {opened:.2f} s, "
-        f"{report.bytes / len(rows):.0f} bytes a vector on disk, {report.leaves} leaves"
+        f"build {report.seconds:.1f} s ({stages}; {processor:.1f} s of processor time), open {opened:.2f} s, "
+        f"{report.bytes / len(rows):.0f} bytes a vector on disk, {report.leaves} leaves, {report.width} coordinates"
     )
-    print(f"\n{'':>24} {'recall@10':>10} {'µs':>7} {'recall@100':>11} {'µs':>7}")
-
-    def line(label: str, results: list[tuple[float, float]]) -> None:
-        (ten, ten_us), (hundred, hundred_us) = results
-        print(f"{label:>24} {ten:>10.3f} {ten_us:>7.0f} {hundred:>11.3f} {hundred_us:>7.0f}")
-
     few = queries[:40]
-    peers = []
     for k in KS:
 
-        def by_numpy(query: FloatMatrix, k: int = k) -> object:
+        def by_numpy(query: FloatVector, k: int = k) -> object:
             scores = rows @ query if metric == "cosine" else rows @ query - norms * norms / 2
             return np.argpartition(-scores, k)[:k]
 
-        peers.append((1.0, microseconds(by_numpy, few)))
-    line("exact, numpy", peers)
-    line(
-        "exact, ragvec",
-        [(1.0, microseconds(lambda q, k=k: nearest(rows, q[None], k=k, metric=metric, norms=norms), few)) for k in KS],
-    )
-    tuned = [tuning.setting(report, k=k) for k in KS]
-    line("tuned", [measure(segment, rows, queries, truth[k], k=k, metric=metric) for k in KS])
-    for leaves in LEAVES:
-        for factor in OVER_FETCH:
-            results = []
-            for k in KS:
-                fixed = OperatingPoint(k=k, leaves=leaves, over_fetch=factor, recall=0.0)
-                segment.report = msgspec.structs.replace(report, points=(fixed,), exhaustive=False)
-                results.append(measure(segment, rows, queries, truth[k], k=k, metric=metric))
-            line(f"{leaves} leaves × {factor:g}", results)
-    print(
-        "\ntuned: " + "; ".join(f"k={k}: {at[0]} leaves, {at[1]} candidates" for k, at in zip(KS, tuned, strict=True))
-    )
+        def exactly(query: FloatVector, k: int = k) -> object:
+            return nearest(rows, query[np.newaxis], k=k, metric=metric, norms=norms)
+
+        print(f"\n{f'k = {k}':>16} {'leaves':>7} {'candidates':>11} {'recall':>7} {'first µs':>9} {'all µs':>8}")
+        for name, search in (("exact, numpy", by_numpy), ("exact, ragvec", exactly)):
+            print(f"{name:>16} {'':>7} {len(rows):>11} {1.0:>7.4f} {'':>9} {microseconds(search, few):>8.0f}")
+        for target in TARGETS:
+            leaves, count = tuning.setting(report, k=k, recall_target=target)
+            recall, first, whole = measure(segment, rows, queries, truth[k], k=k, metric=metric, target=target)
+            print(f"{f'target {target:g}':>16} {leaves:>7} {count:>11} {recall:>7.4f} {first:>9.0f} {whole:>8.0f}")
 
 
 if __name__ == "__main__":
