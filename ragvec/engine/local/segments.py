@@ -34,7 +34,7 @@ from ragvec.ann.segment_files import written_by
 from ragvec.engine.local.keys import KEYS_FILE, KeyColumn, write_keys
 from ragvec.engine.local.layout import sync_folder
 from ragvec.engine.local.lease import BuildLease
-from ragvec.engine.local.merging import SEGMENT_MIN_ROWS, Lane, Span, next_merge, next_tail
+from ragvec.engine.local.merging import SEGMENT_MIN_ROWS, Lane, next_merge, next_tail
 from ragvec.engine.local.sqlite import store_error
 from ragvec.engine.protocol import SegmentStats
 from ragvec.errors import Corrupted, StoreReadOnly
@@ -167,13 +167,15 @@ class SegmentSet:
         """
         if self._backend is None or self._read_only:
             return None
-        segments: Sequence[Span] = self.current() if opening and self._serving else self._present_ranges()
-        if lane == "tail":
-            return next_tail(segments, rows)
-        end = segments[-1].last if segments else 0
-        if with_tail and rows - end >= SEGMENT_MIN_ROWS:
-            segments = [*segments, _Place(end, rows, 0, 0)]
-        return next_merge(segments, tidy=tidy)
+        if opening:
+            self.current()
+        found = self._due(rows, lane=lane, tidy=tidy, with_tail=with_tail)
+        while found is not None:
+            # A listing made while names change may miss some.
+            again, found = found, self._due(rows, lane=lane, tidy=tidy, with_tail=with_tail)
+            if again == found:
+                break
+        return found
 
     def build(
         self,
@@ -264,12 +266,15 @@ class SegmentSet:
         finally:
             self._opening = False
 
-    def _present_ranges(self) -> list[_Place]:
-        """The segments that serve or could, without opening any."""
-        stamp = self._stamp()
-        if stamp is not None and stamp == self._listed:
-            return list(self._open)
-        return self._cover(self._places())
+    def _due(self, rows: int, *, lane: Lane, tidy: bool, with_tail: bool) -> tuple[int, int] | None:
+        # What is on the disk counts: an open segment may be one that was superseded.
+        segments = _cover([place for place in self._places() if self._usable(place)])
+        if lane == "tail":
+            return next_tail(segments, rows)
+        end = segments[-1].last if segments else 0
+        if with_tail and rows - end >= SEGMENT_MIN_ROWS:
+            segments = [*segments, _Place(end, rows, 0, 0)]
+        return next_merge(segments, tidy=tidy)
 
     def _cover(self, places: list[_Place]) -> list[_Place]:
         """What to serve with, given a listing. One made while names change may miss some, so an open segment is given

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from ragvec.engine.local.maintenance import Maintenance
+from ragvec.engine.local.merging import Lane
 from ragvec.engine.local.upkeep import Worker
 
 
@@ -15,10 +16,10 @@ class _Work:
         self.error = error
         self.done = 0
 
-    def maintenance_due(self) -> bool:
+    def maintenance_due(self, lane: Lane) -> bool:
         return True
 
-    def maintain(self, worker: Worker | None) -> None:
+    def maintain(self, lane: Lane, *, worker: Worker | None) -> None:
         if self.error is not None:
             raise self.error
         self.done += 1
@@ -26,7 +27,7 @@ class _Work:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_unforeseen_error_ends_the_thread_but_not_the_work() -> None:
-    maintenance, good = Maintenance(), _Work()
+    maintenance, good = Maintenance("tail"), _Work()
     maintenance.consider(_Work(RuntimeError("a library gave up")))
     maintenance.settle()
     maintenance.consider(good)
@@ -40,7 +41,7 @@ def test_a_write_succeeds_where_no_thread_can_be_started(
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    maintenance, work = Maintenance(), _Work()
+    maintenance, work = Maintenance("tail"), _Work()
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         maintenance.consider(work)
