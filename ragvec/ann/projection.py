@@ -48,9 +48,10 @@ class Projection:
         self._plain = _LENGTHS[0] < frame.scale < _LENGTHS[1]
         self._constant = float(frame.scale / np.sqrt(copies))
 
-    def rows(self, rows: FloatMatrix) -> FloatMatrix:
-        """The coordinates of `rows` (n, dimension): a new C-contiguous float32 (n, width)."""
-        out = np.empty((len(rows), self.width), dtype=np.float32)
+    def rows(self, rows: FloatMatrix, *, out: FloatMatrix | None = None) -> FloatMatrix:
+        """The coordinates of `rows` (n, dimension): C-contiguous float32 (n, width), new or written to `out`."""
+        if out is None:
+            out = np.empty((len(rows), self.width), dtype=np.float32)
         for start in range(0, len(rows), _BLOCK):
             placed = self.frame.place(rows[start : start + _BLOCK])
             target = out[start : start + _BLOCK]

@@ -1,7 +1,7 @@
 """What a segment's build measured, and which of it serves a request.
 
 Recall against cost is a curve for every k that was measured; a request names a k, a recall target and an effort, and
-gets leaves and candidates from the curves of the k on either side. The target is passed by a seventh of the
+gets leaves and candidates from the curves of the k on either side. The target is passed by a tenth of the
 permitted loss, since the cheapest of many measured points owes part of its recall to luck.
 """
 
@@ -15,7 +15,7 @@ from ragvec.types import Metric
 
 __all__ = ["BuildReport", "OperatingPoint", "setting"]
 
-_MARGIN = 0.15
+_MARGIN = 0.1
 """Share of the permitted loss that is kept in reserve."""
 _LEAF_SLOPE = 0.5
 _COUNT_SLOPE = 0.9
@@ -43,7 +43,7 @@ class BuildReport(msgspec.Struct, frozen=True):
 
     `curves` hold, for each k measured (ascending), the operating points for which none is cheaper and finds as much,
     ascending in cost and recall, so another recall target needs no other build. Recalls are against exact search in the
-    segment, for rows of the segment asked for their neighbours. `leaves_to_search` and `over_fetch`, `recall_at_10` and
+    segment, for queries like its rows. `leaves_to_search` and `over_fetch`, `recall_at_10` and
     `recall_at_100` are what `recall_target` selects. `width` is the number of coordinates of the first pass. An
     `exhaustive` segment proposes all its rows: it is small, or nothing less reached the target.
     """

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,8 @@ _BATCH_ENTRIES = 1 << 22
 
 _MOST_SETTINGS = 1000
 _TRIAL_QUERIES = 32
+_SCRATCH = "projected.tmp"
+_LARGE = 1 << 27
 _ENTRY_NS = 0.3
 _COORDINATE_NS = 0.0168
 """A quantised distance takes so long, and so much more for each coordinate, where two share a code."""
@@ -186,11 +190,11 @@ class ScannBackend:
         projection.save(folder / _PROJECTION)
         clock.passed("projection")
         plan = tuning.plan(len(rows), projection.width)
-        projected = projection.rows(rows)
-        clock.passed("rows")
         try:
-            searcher = library().ScannNumpy(projected, _config(plan, projection.width, seed), self._threads)
-            del projected
+            with _scratch(folder, len(rows), projection.width) as projected:
+                projection.rows(rows, out=projected)
+                clock.passed("rows")
+                searcher = library().ScannNumpy(projected, _config(plan, projection.width, seed), self._threads)
             searcher.serialize(os.fsencode(folder), True)
         except RuntimeError as error:
             raise StoreError(f"ScaNN could not build a segment in `{folder}`: {error}", store=str(folder)) from error
@@ -219,6 +223,25 @@ class ScannBackend:
         clock.passed("measurement")
         report = msgspec.structs.replace(report, width=projection.width)
         return tuning.tuned(report, curves, leaves=plan.leaves)
+
+
+@contextmanager
+def _scratch(folder: Path, rows: int, width: int) -> Iterator[FloatMatrix]:
+    """A float32 (rows, width) to write to; where it is large, in a file that goes, so that the system may page it out.
+
+    ScaNN copies what it is given, so it would take the memory twice.
+    """
+    size = rows * width * 4
+    if size < _LARGE:
+        yield np.empty((rows, width), dtype=np.float32)
+        return
+    path = folder / _SCRATCH
+    try:
+        with path.open("w+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error here, not a signal at some write
+            yield np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, width))
+    finally:
+        path.unlink(missing_ok=True)
 
 
 class _Stages:
