@@ -21,7 +21,7 @@ from benchmarks.systems import system
 __all__ = ["curve", "first", "measure", "throughput"]
 
 FIRSTS = 3
-SLOW = 5.0
+SLOW = 2.0
 ENOUGH = 0.9985
 INTERESTING = (0.95, 0.9995)
 

@@ -70,7 +70,8 @@ LIBRARIES = tuple(name for name, entry in SYSTEMS.items() if entry.group == "lib
 PRODUCTS = tuple(name for name, entry in SYSTEMS.items() if entry.group == "product")
 FILTERING = tuple(name for name, entry in SYSTEMS.items() if entry.filters)
 WRITING = tuple(name for name, entry in SYSTEMS.items() if entry.writes)
-WIDE = ("ragvec", "scann-pca192", "hnswlib", "faiss-hnsw")
+QUICK_MILLION = ("ragvec", "scann", "scann-pca128", "hnswlib", "faiss-hnsw")
+WIDE = ("ragvec", "scann-pca192", "faiss-hnsw")
 FULL_ONLY = ("langchain",)
 """LangChain's store takes a minute to load 117,000 rows, and seconds for a query: the quick form has it only in small
 collections."""
@@ -82,7 +83,7 @@ def jobs(form: Form) -> list[Job]:
     slow = {name for name, entry in SYSTEMS.items() if entry.slow and not full}
     left_out = set() if full else set(FULL_ONLY)
     found = [Job("curves", "real", name) for name in (*LIBRARIES, *PRODUCTS) if name not in left_out]
-    found += [Job("curves", "million", name) for name in LIBRARIES if name not in slow]
+    found += [Job("curves", "million", name) for name in (LIBRARIES if full else QUICK_MILLION)]
     found += [Job("curves", "wide", name) for name in (LIBRARIES if full else WIDE)]
     found += [Job("filtered", "real", name) for name in FILTERING if name not in left_out]
     found += [Job("filtered", "million", "ragvec")]

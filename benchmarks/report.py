@@ -27,20 +27,19 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 HEAD = """\
 # Benchmarks
 
-`make bench` asks every question in the quick form, `make bench FULL=1` in the full one (hours), and `DOCS=1` writes this
-page. The quick form takes about a quarter of an hour once the peers have built their indexes, which it does the first
-time and keeps; ragvec builds its own again whenever its sources change. A part of it alone:
+`make bench` asks every question in the quick form, `make bench FULL=1` in the full one (hours), and `DOCS=1` writes
+this page. The quick form takes about twenty minutes once the peers have built their indexes, which happens the first
+time and is kept in RAGVEC_BENCH_CACHE, else in the user's cache folder (about 15 GB); ragvec builds its own again
+whenever its sources change. What was answered is not asked again, unless with `AGAIN=1`. A part of it alone:
 
     python -m benchmarks.run --only curves --data real --systems ragvec scann hnswlib
 
-| question | file | what is asked |
-| :------- | :--- | :------------ |
-| curves   | `benchmarks/curves.py`   | queries/s against recall, one thread and all, memory, build, disk, first answer |
-| filtered | `benchmarks/filtered.py` | the same with filters from 50 % to 0.01 %, and with filters that go with meaning |
-| writes   | `benchmarks/writes.py`   | latency and recall while 1,000 rows a second arrive |
-| pages    | `benchmarks/pages.py`    | 10,000 results, page by page |
-| small    | `benchmarks/small.py`    | 10 to 5,000 rows |
-| inserts  | `benchmarks/inserts.py`  | rows a second by 500-row batches |
+- `curves.py`: queries/s against recall, one thread and all; memory, build, disk, time to the first answer
+- `filtered.py`: the same with filters from 50 % to 0.01 %, and with filters that go with meaning
+- `writes.py`: latency and recall while 1,000 rows a second arrive
+- `pages.py`: 10,000 results, page by page
+- `small.py`: 10 to 5,000 rows
+- `inserts.py`: rows a second by 500-row batches
 
 The collections are made by `benchmarks/data.py`, and the settings of each system are in `benchmarks/systems/`. Beside
 them stand `benchmarks/quality.py` (how good the answers are), `filters.py` (posting lists at a million rows),
@@ -52,7 +51,7 @@ CAVEATS = """\
 - One machine, named below, whose {processors} processors the systems and the measurement share. Ratios in one run mean
   more than any figure: repeat the run before you rely on a difference of a tenth.
 - `real` is held-out search: its queries are records left out of the rows. `million` is semi-synthetic and `wide`
-  synthetic (`benchmarks/data.py` has the recipes); both are easier for graphs than real data of that size may be.
+  synthetic (`benchmarks/data.py` has the recipes): they show how things grow, not what real data of that size give.
 - Raw libraries return row numbers: they hold no keys or metadata, check no durability, and cannot change without
   being built again, or only in part. ragvec's rows are a durable store which is searched by key. Products return keys,
   distances and metadata.
