@@ -28,6 +28,7 @@ RANK_OF = {name: rank for rank, names in enumerate(RANKS) for name in names}
 HEAVY = {
     "torch",
     "scann",
+    "faiss",
     "pandas",
     "ipywidgets",
     "sentence_transformers",

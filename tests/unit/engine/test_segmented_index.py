@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ragvec.ann.backends import available_backend
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.search import plan
@@ -16,8 +17,11 @@ from ragvec.extras import available
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.filters.parse import parse_filter
 
-pytestmark = pytest.mark.skipif(not available("scann"), reason="no ScaNN here: every search is exact")
-
+BACKENDS = [
+    pytest.param(name, marks=pytest.mark.skipif(not available(name), reason=f"{name} is not installed"))
+    for name in ("scann", "faiss")
+]
+with_a_library = pytest.mark.skipif(available_backend() is None, reason="no library for segments: all is exact")
 ROWS, DIMENSION = 30_000, 48
 
 
@@ -63,9 +67,12 @@ def recall(index: LocalIndex, truth: Truth, *, k: int, where: Filter = EVERYTHIN
     return hits / (k * len(queries))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_segments_serve_most_rows_through_updates_deletes_filters_and_reopening(tmp_path: Path, metric: str) -> None:
-    engine = LocalEngine(tmp_path / "store", background=False)
+def test_segments_serve_most_rows_through_updates_deletes_filters_and_reopening(
+    tmp_path: Path, metric: str, backend: str
+) -> None:
+    engine = LocalEngine(tmp_path / "store", background=False, backend=backend)
     engine.catalog.create_bucket(BucketInfo("bucket", 1.0), tags={}, max_buckets=None)
     spec = IndexSpec(
         uid=str(uuid.uuid4()), bucket="bucket", name="index", dimension=DIMENSION, metric=metric, created=1.0
@@ -85,7 +92,7 @@ def test_segments_serve_most_rows_through_updates_deletes_filters_and_reopening(
     index.optimize()
     assert not index.maintenance_due()
     stats = index.stats()
-    assert (stats.backend, stats.exact_rows, len(stats.segments)) == ("scann", 0, 1)
+    assert (stats.backend, stats.exact_rows, len(stats.segments)) == (backend, 0, 1)
     assert stats.segments[0].recall_at_10 >= 0.98
     assert not any(ranking.exact for ranking in index.search(clustered(99, 1), k=5))
     assert recall(index, truth, k=10) >= 0.97
@@ -103,14 +110,15 @@ def test_segments_serve_most_rows_through_updates_deletes_filters_and_reopening(
     assert recall(index, truth, k=10, where=parse_filter({"even": True}), even=True) >= 0.97
     engine.close()
 
-    with LocalEngine(tmp_path / "store", read_only=True) as reader:
+    with LocalEngine(tmp_path / "store", read_only=True, backend=backend) as reader:
         index = reader.index(reader.catalog.index("bucket", "index"))
         assert index.stats().exact_rows == 0
         assert recall(index, truth, k=10) >= 0.97
 
 
-def test_a_segment_built_by_one_process_serves_in_another(tmp_path: Path) -> None:
-    one, two = LocalEngine(tmp_path / "store", background=False), LocalEngine(tmp_path / "store", background=False)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_segment_built_by_one_process_serves_in_another(tmp_path: Path, backend: str) -> None:
+    one, two = (LocalEngine(tmp_path / "store", background=False, backend=backend) for _ in range(2))
     one.catalog.create_bucket(BucketInfo("bucket", 1.0), tags={}, max_buckets=None)
     spec = IndexSpec(
         uid=str(uuid.uuid4()), bucket="bucket", name="index", dimension=DIMENSION, metric="cosine", created=1.0
@@ -125,6 +133,7 @@ def test_a_segment_built_by_one_process_serves_in_another(tmp_path: Path) -> Non
     two.close()
 
 
+@with_a_library
 def test_the_background_builds_without_being_asked(tmp_path: Path) -> None:
     with LocalEngine(tmp_path / "store") as engine:
         engine.catalog.create_bucket(BucketInfo("bucket", 1.0), tags={}, max_buckets=None)
