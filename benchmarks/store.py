@@ -116,6 +116,8 @@ def table(index: ragvec.Index, data: Data, unit: np.ndarray, keys: list[str]) ->
     for k in (10, 100):
         for name, where, mask in filters:
             every = np.flatnonzero(mask)
+            if not len(every):
+                continue
 
             def by_numpy(query: np.ndarray, k: int = k, every: np.ndarray = every) -> np.ndarray:
                 scores = unit @ query if len(every) == n else unit[every] @ query
