@@ -88,19 +88,21 @@ def setting(report: BuildReport, *, k: int, recall_target: float | None = None, 
         return everything
     target = report.recall_target if recall_target is None else recall_target
     wanted = max(k, report.curves[0][0].k)
-    points = [_reaching(curve, target) for curve in report.curves]
-    after = next((i for i, curve in enumerate(report.curves) if curve[0].k > wanted), len(points))
-    low = points[after - 1]
-    high = points[after] if after < len(points) else None
-    if low is None or (high is None and after < len(points) and wanted > low.k):
+    after = next((i for i, curve in enumerate(report.curves) if curve[0].k > wanted), len(report.curves))
+    low = _reaching(report.curves[after - 1], target)
+    if low is None:
         return everything
-    if high is None:
-        before = points[after - 2] if after > 1 else None
-        leaves = low.leaves * (wanted / low.k) ** max(_LEAF_SLOPE, _slope(before, low, leaves=True))
-        count = low.k * low.over_fetch * (wanted / low.k) ** max(_COUNT_SLOPE, _slope(before, low, leaves=False))
-    else:
-        leaves = low.leaves * (wanted / low.k) ** _slope(low, high, leaves=True)
-        count = low.k * low.over_fetch * (wanted / low.k) ** _slope(low, high, leaves=False)
+    leaves, count = float(low.leaves), low.k * low.over_fetch
+    if wanted > low.k:
+        beyond = after == len(report.curves)
+        other = None if beyond and after == 1 else _reaching(report.curves[after - 2 if beyond else after], target)
+        if other is None and not beyond:
+            return everything
+        leaf_slope, count_slope = (0.0, 0.0) if other is None else _slopes(low, other)
+        if beyond:
+            leaf_slope, count_slope = max(_LEAF_SLOPE, leaf_slope), max(_COUNT_SLOPE, count_slope)
+        leaves *= (wanted / low.k) ** leaf_slope
+        count *= (wanted / low.k) ** count_slope
     taken = max(k, math.ceil(min(count * effort, report.rows)))
     if taken >= _SHARE * report.rows:
         return everything
@@ -131,9 +133,8 @@ def _reaching(curve: tuple[OperatingPoint, ...], target: float) -> OperatingPoin
     )
 
 
-def _slope(one: OperatingPoint | None, other: OperatingPoint, *, leaves: bool) -> float:
-    """The power of k by which the leaves, or the candidates, grow from one point to the other; 0 without the one."""
-    if one is None:
-        return 0.0
-    ratio = other.leaves / one.leaves if leaves else other.k * other.over_fetch / (one.k * one.over_fetch)
-    return math.log(ratio) / math.log(other.k / one.k)
+def _slopes(one: OperatingPoint, other: OperatingPoint) -> tuple[float, float]:
+    """The powers of k by which leaves and candidates grow between two points."""
+    span = math.log(other.k / one.k)
+    candidates = other.k * other.over_fetch / (one.k * one.over_fetch)
+    return math.log(other.leaves / one.leaves) / span, math.log(candidates) / span
