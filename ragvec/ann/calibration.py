@@ -9,6 +9,7 @@ the same distribution, in units of the leaf's spread times the query's length: o
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -21,17 +22,20 @@ from ragvec.types import FloatMatrix, FloatVector
 
 __all__ = ["Calibration", "Trial", "first_looked"]
 
-_K = 10
-_FRACTIONS = (1.0, 0.1, 0.01)
+_KS = (10, 100)
+_EVERYTHING = "everything"
+_FRACTIONS = (0.1, 0.01)
 _AWAY = (0.05, 0.25)
 _LEAST = 256
 """Rows below which nothing is measured, and all matches are scored."""
 _QUANTILES = (0.0, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995, 0.999)
 """Of the errors: the reaches that are tried."""
+_FEWER = 5
+"""With the greatest k, whose every query tells of more rows, a query in twice as many is enough."""
 _COUNTED = 48
 """Queries for which the rows looked at are counted."""
 _DEPTHS = (0.0002, 0.0005, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-_MARGIN = 0.6
+_MARGIN = 0.75
 """The part of the permitted loss that is used: the rest is for queries unlike those measured with."""
 _FIRST = 32
 _FIRST_TIMES = 3
@@ -45,35 +49,45 @@ def first_looked(k: int) -> int:
 class Calibration(msgspec.Struct, frozen=True, eq=False):
     """The measured figures.
 
-    When rows are looked at down to `reaches` spreads below the limit, the shares `losses` of the nearest are missed,
-    with the worst kind of filter; of the matches the parts `shares` (losses, depths) are looked at when as many as
-    `depths` of them are sought and the filter is of chance. Reaches ascend; losses and the rows of shares go with them.
+    When rows are looked at down to `reaches` spreads below the limit, the shares `losses` (ks, reaches) of the `ks`
+    nearest are missed, with the worst kind of filter; of the matches the parts `shares` (reaches, depths) are looked
+    at when as many as `depths` of them are sought and the filter is of chance. `ks`, reaches and depths ascend.
     """
 
     gain: float
+    ks: tuple[float, ...]
     reaches: tuple[float, ...]
-    losses: tuple[float, ...]
+    losses: tuple[tuple[float, ...], ...]
     depths: tuple[float, ...]
     shares: tuple[tuple[float, ...], ...]
 
     @classmethod
     def none(cls) -> Calibration:
         """Nothing is known: every match has to be looked at."""
-        return cls(gain=0.0, reaches=(math.inf,) * 2, losses=(0.5, 0.1), depths=(0.1, 1.0), shares=((1.0, 1.0),) * 2)
+        return cls(
+            gain=0.0,
+            ks=(float(_KS[0]),),
+            reaches=(math.inf,) * 2,
+            losses=((0.5, 0.1),),
+            depths=(0.1, 1.0),
+            shares=((1.0, 1.0),) * 2,
+        )
 
     @classmethod
     def of(cls, arrays: Mapping[str, npt.NDArray[np.float64]]) -> Calibration:
         """The reverse of `arrays`. Raises KeyError or ValueError for something else."""
         found = cls(
             gain=float(arrays["gain"]),
+            ks=tuple(arrays["ks"].tolist()),
             reaches=tuple(arrays["reaches"].tolist()),
-            losses=tuple(arrays["losses"].tolist()),
+            losses=tuple(tuple(row) for row in arrays["losses"].tolist()),
             depths=tuple(arrays["depths"].tolist()),
             shares=tuple(tuple(row) for row in arrays["shares"].tolist()),
         )
-        if not len(found.losses) == len(found.reaches) == len(found.shares) > 1 < len(found.depths):
+        if not len(found.losses) == len(found.ks) > 0 or not len(found.shares) == len(found.reaches) > 1:
             raise ValueError("the tables of the calibration differ in length")
-        if any(len(row) != len(found.depths) for row in found.shares):
+        widths = [*map(len, found.losses), *map(len, found.shares)]
+        if widths != [len(found.reaches)] * len(found.ks) + [len(found.depths)] * len(found.reaches):
             raise ValueError("the tables of the calibration differ in width")
         return found
 
@@ -81,21 +95,28 @@ class Calibration(msgspec.Struct, frozen=True, eq=False):
         """The figures as arrays, to be saved."""
         return {name: np.array(getattr(self, name), dtype=np.float64) for name in self.__struct_fields__}
 
-    def reach(self, lost: float) -> float:
-        """How many spreads to look below the limit so that the share `lost` > 0 of the nearest is missed.
+    def reach(self, lost: float, k: int) -> float:
+        """How many spreads to look below the limit so that the share `lost` > 0 of the `k` nearest is missed.
 
-        Beyond the losses measured the line through the last two goes on, which is wider than normal errors need.
+        Beyond the losses measured the line through the last two goes on, which is wider than normal errors need;
+        beyond the ks measured the last one serves.
         """
-        return max(0.0, _between(self.losses, self.reaches, _MARGIN * lost))
+        found = [max(0.0, _between(losses, self.reaches, _MARGIN * lost)) for losses in self.losses]
+        if len(found) == 1:
+            return found[0]
+        return _between(self.ks, found, min(max(float(k), self.ks[0]), self.ks[-1]))
 
     def looked(self, matches: int, k: int, *, lost: float) -> float:
         """How many of `matches` rows that lie anywhere are looked at for the `k` nearest, on average."""
-        if matches <= first_looked(k) or not lost > 0:
+        first = first_looked(k)
+        reach = self.reach(lost, k) if lost > 0 else math.inf
+        if matches <= first or reach == math.inf:
             return float(matches)
         depth = k / matches
-        logarithms = [math.log(max(_between(self.depths, row, depth), depth)) for row in self.shares]
-        share = math.exp(min(0.0, _between(self.losses, logarithms, _MARGIN * lost)))
-        return min(float(matches), max(float(first_looked(k)), share * matches))
+        at = min(max(bisect.bisect_left(self.reaches, reach), 1), len(self.reaches) - 1)
+        low, high = (_between(self.depths, [math.log(s) for s in row], depth) for row in self.shares[at - 1 : at + 1])
+        part = (reach - self.reaches[at - 1]) / (self.reaches[at] - self.reaches[at - 1])
+        return min(float(matches), max(float(first), matches * math.exp(min(0.0, low + part * (high - low)))))
 
 
 class Trial:
@@ -140,18 +161,16 @@ class Trial:
         estimates *= np.float32(gain)
         estimates += self._products[:, self._of_row]
         self._scores[np.arange(len(self._own)), self._own] = -np.inf
-        needed = self._needed(estimates, seed)
-        everything = np.concatenate(list(needed.values()))
-        reaches = np.unique(np.quantile(everything, _QUANTILES, method="higher").clip(min=0.0))
+        needed = [self._needed(estimates, k, seed) for k in _KS]
+        pooled = np.concatenate([part for kinds in needed for part in kinds.values()])
+        reaches = np.unique(np.quantile(pooled, _QUANTILES, method="higher").clip(min=0.0))
         if len(reaches) < 2:
             reaches = np.array([reaches[0], reaches[0] + 1e-6])
-        missed = np.max([[np.mean(part > reach) for reach in reaches] for part in needed.values()], axis=0)
-        # No fewer than half a row among those tried, and each loss below the one before it.
-        losses = np.maximum(missed, 0.5 / min(map(len, needed.values()))) * np.linspace(1.0, 0.999, len(reaches))
         return Calibration(
             gain=gain,
+            ks=tuple(map(float, _KS)),
             reaches=tuple(reaches.tolist()),
-            losses=tuple(np.minimum.accumulate(losses).tolist()),
+            losses=tuple(_losses(kinds, reaches) for kinds in needed),
             depths=_DEPTHS,
             shares=tuple(tuple(row) for row in self._shares(estimates, reaches).tolist()),
         )
@@ -162,20 +181,21 @@ class Trial:
         alone = float(np.einsum("ij,ij->", residual, residual, dtype=np.float64))
         return alone / together if together > 0 else 0.0
 
-    def _needed(self, estimates: FloatMatrix, seed: int) -> dict[str, npt.NDArray[np.float64]]:
-        """For each kind of filter, and each of the nearest rows under it, the reach from which on it is looked at."""
+    def _needed(self, estimates: FloatMatrix, k: int, seed: int) -> dict[str, npt.NDArray[np.float64]]:
+        """For each kind of filter, and each of the `k` nearest rows under it, the reach from which on it is looked
+        at."""
         random = np.random.default_rng(seed)
         needed: dict[str, list[npt.NDArray[np.float64]]] = {}
-        count = first_looked(_K)
-        for i, own in enumerate(self._own):
+        count = first_looked(k)
+        for i in range(0, len(self._own), max(1, k // _KS[0] // _FEWER)):
             for name, rows in self._filters(i, random):
-                if len(rows) < _LEAST:
+                if len(rows) < max(_LEAST, 2 * count) and name != _EVERYTHING:
                     continue
                 scores, likely = self._scores[i, rows], estimates[i, rows]
-                first = np.argpartition(-likely, count)[:count]
-                limit = np.partition(scores[first], count - _K)[count - _K]
-                best = np.argpartition(-scores, _K)[:_K]
-                best = best[rows[best] != own]
+                first = _greatest(likely, count)
+                limit = float(np.partition(scores[first], -min(k, len(first)))[-min(k, len(first))])
+                best = _greatest(scores, k)
+                best = best[rows[best] != self._own[i]]
                 short = (limit - likely[best]).astype(np.float64)
                 spread = self._spread[rows[best]] * self._lengths[i]
                 reach = np.divide(short, spread, out=np.zeros_like(short), where=spread > 0)
@@ -186,6 +206,7 @@ class Trial:
     def _filters(self, query: int, random: np.random.Generator) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
         """Rows that pass made-up filters: of chance, of whole leaves, of leaves away from the query."""
         count, leaves = len(self._of_row), self._products.shape[1]
+        yield _EVERYTHING, np.arange(count)
         for fraction in _FRACTIONS:
             yield f"chance {fraction}", np.flatnonzero(random.random(count) < fraction)
         yield "half of the leaves", np.flatnonzero((random.random(leaves) < 0.5)[self._of_row])
@@ -207,7 +228,23 @@ class Trial:
                 reached = np.sort(estimates[i] + self._spread * np.float32(reach * self._lengths[i]))
                 total[at] += count - np.searchsorted(reached, limits)
         total /= len(some) * count
-        return total
+        least: npt.NDArray[np.float64] = ranks / count
+        return np.maximum(total, least)
+
+
+def _losses(needed: Mapping[str, npt.NDArray[np.float64]], reaches: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """The shares missed at each reach, with the worst filter; they fall from each to the next, if only a little."""
+    missed = np.max([[np.mean(part > reach) for reach in reaches] for part in needed.values()], axis=0)
+    # No fewer than half a row among those tried.
+    losses = np.maximum(missed, 0.5 / min(map(len, needed.values()))) * np.linspace(1.0, 0.999, len(reaches))
+    return tuple(np.minimum.accumulate(losses).tolist())
+
+
+def _greatest(values: FloatVector, count: int) -> npt.NDArray[np.intp]:
+    """The positions of the `count` greatest, in no order; all of them where there are no more."""
+    if len(values) <= count:
+        return np.arange(len(values))
+    return np.argpartition(values, len(values) - count)[len(values) - count :]
 
 
 def _between(at: Sequence[float], values: Sequence[float], wanted: float) -> float:

@@ -52,6 +52,7 @@ _GROUPS = 1024
 _GROUPS_PER_FIRST = 8
 _ALL = 256
 """Up to this many matches are all scored."""
+_LEAST_K = 10
 _COARSE = 16384
 """From this many matches on, a first look at a third of the query's bits saves more than it costs."""
 _DEVIATIONS = 2.5
@@ -89,6 +90,12 @@ class Visit:
         self.neighbours = neighbours
         self._grouped = grouped
         self._looked = looked
+
+    def cut(self, k: int) -> Visit:
+        """The same for the `k` nearest alone, and what ties with the last of them."""
+        rows, distances = self.neighbours
+        end = int(np.searchsorted(distances, distances[k - 1], side="right")) if k < len(rows) else len(rows)
+        return Visit(Neighbours(rows[:end], distances[:end]), self._grouped, self._looked)
 
     @property
     def rows(self) -> int:
@@ -237,18 +244,21 @@ class Leaves:
         """
         lost = (1.0 - recall_target) / effort
         first = first_looked(k)
-        reach = self.calibration.reach(lost) if lost > 0 else math.inf
+        reach = self.calibration.reach(lost, k) if lost > 0 else math.inf
         if len(grouped) <= max(_ALL, first) or reach == math.inf:
             return self._every(rows, query, grouped, k)
         search = _Search(self, rows, Probe.of(query), grouped, reach)
+        # The very nearest are missed more easily than the tenth; as part of the nearest ten they are found.
+        wanted = max(k, _LEAST_K)
         if len(grouped) >= _COARSE:
-            search.narrow(k, first)
-        return search.finish(k, first)
+            search.narrow(wanted, first)
+        visit = search.finish(wanted, first)
+        return visit if wanted == k else visit.cut(k)
 
     def cost(self, matches: int, k: int, *, recall_target: float = 0.98) -> float:
         """How many of `matches` rows `nearest` scores exactly, on average, when a filter has nothing to do with the
         query."""
-        return self.calibration.looked(matches, k, lost=1.0 - recall_target)
+        return self.calibration.looked(matches, max(k, _LEAST_K), lost=1.0 - recall_target)
 
     def _calibrated(self, rows: FloatMatrix, *, seed: int) -> Calibration:
         chosen = _sample(len(rows), _CALIBRATION_ROWS, seed)

@@ -295,7 +295,7 @@ def test_the_cost_is_what_is_looked_at_on_average(measured: tuple[Leaves, np.nda
 
 def test_nothing_measured_means_that_everything_is_looked_at() -> None:
     nothing = Calibration.none()
-    assert nothing.reach(0.02) == float("inf")
+    assert nothing.reach(0.02, 10) == float("inf")
     assert nothing.looked(5000, 10, lost=0.02) == 5000
     assert first_looked(1) > 1
 
