@@ -48,7 +48,7 @@ _SCAN = 11
 """faiss's way to scan for one query at a time with a reservoir for any k. Against its own choice it takes an eighth off
 a query alone and adds a twentieth to one in a batch."""
 _ENTRY_NS = 0.3
-_COORDINATE_NS = 0.011
+_COORDINATE_NS = 0.02
 """A quantised distance takes so long, and so much more for each coordinate, where two share a code."""
 _BATCH_ENTRIES = 1 << 21
 """Results asked of faiss in one call: 24 MB of labels and distances."""
