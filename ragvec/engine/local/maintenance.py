@@ -21,7 +21,7 @@ __all__ = ["LINGER_SECONDS", "Maintained", "Maintenance"]
 LINGER_SECONDS = 10.0
 """How long the worker process waits for the next job: while a store is written to, one comes every few seconds."""
 
-_NICE: dict[Lane, int] = {"tail": 5, "merge": 10}
+_NICE: dict[Lane, int] = {"tail": 2, "merge": 10}
 """New rows come first: searches wait for what is not built of them."""
 
 _POLL_SECONDS = 0.2
