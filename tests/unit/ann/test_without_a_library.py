@@ -1,4 +1,4 @@
-"""Where ScaNN is not installed, everything works through exact search, and the index says so."""
+"""Where neither ScaNN nor faiss is installed, everything works through exact search, and the index says so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 SCRIPT = """
 import sys
-sys.modules["scann"] = None  # what an absent package looks like to the import system
+sys.modules["scann"] = sys.modules["faiss"] = None  # what absent packages look like to the import system
 import numpy as np
 import ragvec
 rng = np.random.default_rng(0)
@@ -29,8 +29,8 @@ def test_search_is_exact_and_says_so(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_store_with_segments_is_read_without_scann(tmp_path: Path) -> None:
-    build = SCRIPT.replace('sys.modules["scann"] = None', "").partition("    stats =")[0]
+def test_a_store_with_segments_is_read_without_a_library(tmp_path: Path) -> None:
+    build = SCRIPT.replace('sys.modules["scann"] = sys.modules["faiss"] = None', "").partition("    stats =")[0]
     assert subprocess.run([sys.executable, "-c", build, str(tmp_path / "store")]).returncode == 0
     read = SCRIPT.replace("    index.put([str(n) for n in range(9000)], rows)\n", "")
     done = subprocess.run([sys.executable, "-c", read, str(tmp_path / "store")], capture_output=True, text=True)
