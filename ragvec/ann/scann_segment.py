@@ -1,19 +1,15 @@
 """Segments by ScaNN: a partition into leaves, and in each leaf codes of half a byte for every two coordinates.
 
-Files of a segment, besides `checksums.json` (see `ragvec.ann.sealed`):
+Files of a segment, besides `checksums.json` (`ragvec.ann.sealed`), `report.json` and `projection.npz`
+(`ragvec.ann.segment_files`):
 
-    report.json         {"backend": "scann", "format": 2, "report": BuildReport}
-    projection.npz      from stored rows to the coordinates that ScaNN indexes (`ragvec.ann.projection`)
     scann_config.pb, scann_assets.pbtxt, serialized_partitioner.pb, ah_codebook.pb, datapoint_to_token.npy,
     hashed_dataset.npy, hashed_dataset_soar.npy         ScaNN's own, naming each other by relative paths
-
-A segment of few rows, or one whose rows no parameters serve well, has the report alone and proposes all its rows.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,9 +22,11 @@ import numpy.typing as npt
 
 from ragvec.ann import tuning
 from ragvec.ann.backends import BuildReport
+from ragvec.ann.gate import Gate
 from ragvec.ann.projection import Projection, fit
 from ragvec.ann.scann_library import library
 from ragvec.ann.sealed import seal, verify
+from ragvec.ann.segment_files import PROJECTION, Stages, processors, read_projection, read_report, write_report
 from ragvec.errors import Corrupted, StoreError
 from ragvec.types import FloatMatrix, FloatVector, Metric, RowArray
 
@@ -36,8 +34,6 @@ __all__ = ["ScannBackend", "ScannSegment"]
 
 _NAME = "scann"
 _FORMAT = 2
-_REPORT = "report.json"
-_PROJECTION = "projection.npz"
 _ASSETS = "scann_assets.pbtxt"
 _LEAVES = "datapoint_to_token.npy"
 _LEAVES_PER_ROW = 2
@@ -58,12 +54,6 @@ _COORDINATE_NS = 0.0168
 """A quantised distance takes so long, and so much more for each coordinate, where two share a code."""
 
 
-class _Description(msgspec.Struct, frozen=True):
-    backend: str
-    format: int
-    report: BuildReport
-
-
 class ScannSegment:
     """A segment loaded into memory; its files may be moved or removed afterwards."""
 
@@ -71,6 +61,8 @@ class ScannSegment:
         self, report: BuildReport, projection: Projection | None, searcher: Any, tokens: npt.NDArray[np.int32] | None
     ) -> None:
         self.report = report
+        self.absorbed = 0
+        self._gate = Gate()
         self._tokens = tokens
         self._projection = projection
         self._searcher = searcher
@@ -102,11 +94,25 @@ class ScannSegment:
             return self._everything()
         projected = self._projection.query(query)
         positions: RowArray
-        positions, _ = self._searcher.search(projected, count, count, leaves)
+        with self._gate.searching:
+            positions, _ = self._searcher.search(projected, count, count, leaves)
         if len(positions) < k and leaves < self.report.leaves:
             least = min(k, self.report.rows)
             (positions,) = self._search(projected[np.newaxis], count=count, leaves=leaves, least=least)
         return positions
+
+    def absorb(self, rows: FloatMatrix) -> bool:
+        """See `AnnSegment`; some 20 µs a row."""
+        if self._projection is None:
+            return False
+        projected = self._projection.rows(rows)
+        with self._gate.changing:
+            try:
+                self._searcher.upsert([None] * len(rows), list(projected), len(rows))
+            except RuntimeError as error:
+                raise StoreError(f"ScaNN could not take in {len(rows):,} rows: {error}", store="") from error
+            self.absorbed += len(rows)
+        return True
 
     def _setting(self, k: int, effort: float, recall_target: float | None) -> tuple[int, int]:
         """`tuning.setting`, remembered: it takes longer than a tenth of a search."""
@@ -126,7 +132,8 @@ class ScannSegment:
         return self._tokens[::_LEAVES_PER_ROW].astype(np.uint32)
 
     def _search(self, projected: FloatMatrix, *, count: int, leaves: int, least: int) -> list[RowArray]:
-        positions, there = _ask(self._searcher, projected, count=count, leaves=leaves)
+        with self._gate.searching:
+            positions, there = _ask(self._searcher, projected, count=count, leaves=leaves)
         enough = np.count_nonzero(there, axis=1) >= least
         found = [row[kept] for row, kept in zip(positions, there, strict=True)]
         if leaves < self.report.leaves and not enough.all():
@@ -155,51 +162,50 @@ class ScannBackend:
     name = _NAME
 
     def __init__(self, *, threads: int | None = None) -> None:
-        self._threads = threads if threads is not None else min(_MOST_THREADS, _processors())
+        self._threads = threads if threads is not None else min(_MOST_THREADS, processors())
 
     def build(
         self, rows: FloatMatrix, *, metric: Metric, recall_target: float, folder: Path, seed: int = 0
     ) -> BuildReport:
         """See `AnnBackend`."""
-        clock = _Stages()
+        stages = Stages()
         report = tuning.exhaustive(rows, metric=metric, recall_target=recall_target)
         if len(rows) >= tuning.EXHAUSTIVE_ROWS:
-            report = self._build_tree(rows, report, folder=folder, seed=seed, clock=clock)
+            report = self._build_tree(rows, report, folder=folder, seed=seed, stages=stages)
         if report.exhaustive:
             for path in folder.iterdir():
                 path.unlink()
         size = sum(path.stat().st_size for path in folder.iterdir())
-        report = msgspec.structs.replace(report, seconds=clock.total(), stages=clock.seconds, bytes=size)
-        description = _Description(backend=_NAME, format=_FORMAT, report=report)
-        (folder / _REPORT).write_bytes(msgspec.json.encode(description))
+        report = msgspec.structs.replace(report, seconds=stages.total, stages=stages.seconds, bytes=size)
+        write_report(folder, report, backend=_NAME, version=_FORMAT)
         seal(folder)
         return report
 
     def open(self, folder: Path) -> ScannSegment:
         """See `AnnBackend`."""
         verify(folder)
-        report = _read_report(folder)
+        report = read_report(folder, backend=_NAME, version=_FORMAT)
         if report.exhaustive:
             return ScannSegment(report, None, None, None)
-        return ScannSegment(report, _read_projection(folder, report), _load(folder), _read_tokens(folder, report))
+        return ScannSegment(report, read_projection(folder, report), _load(folder), _read_tokens(folder, report))
 
     def _build_tree(
-        self, rows: FloatMatrix, report: BuildReport, *, folder: Path, seed: int, clock: _Stages
+        self, rows: FloatMatrix, report: BuildReport, *, folder: Path, seed: int, stages: Stages
     ) -> BuildReport:
         projection = fit(rows, metric=report.metric, seed=seed)
-        projection.save(folder / _PROJECTION)
-        clock.passed("projection")
+        projection.save(folder / PROJECTION)
+        stages.done("projection")
         plan = tuning.plan(len(rows), projection.width)
         try:
             with _scratch(folder, len(rows), projection.width) as projected:
                 projection.rows(rows, out=projected)
-                clock.passed("rows")
+                stages.done("rows")
                 searcher = library().ScannNumpy(projected, _config(plan, projection.width, seed), self._threads)
             searcher.serialize(os.fsencode(folder), True)
         except RuntimeError as error:
             raise StoreError(f"ScaNN could not build a segment in `{folder}`: {error}", store=str(folder)) from error
         del searcher
-        clock.passed("tree")
+        stages.done("tree")
         # What is measured is what will serve: the searcher as it comes back from the files.
         loaded = _load(folder)
         with ThreadPoolExecutor(self._threads) as pool:
@@ -220,7 +226,7 @@ class ScannBackend:
                 seed=seed,
                 entry_ns=_ENTRY_NS + _COORDINATE_NS * projection.width,
             )
-        clock.passed("measurement")
+        stages.done("measurement")
         report = msgspec.structs.replace(report, width=projection.width)
         return tuning.tuned(report, curves, leaves=plan.leaves)
 
@@ -244,22 +250,6 @@ def _scratch(folder: Path, rows: int, width: int) -> Iterator[FloatMatrix]:
         path.unlink(missing_ok=True)
 
 
-class _Stages:
-    """Seconds by stage, from one `passed` to the next."""
-
-    def __init__(self) -> None:
-        self._started = self._last = time.monotonic()
-        self.seconds: dict[str, float] = {}
-
-    def passed(self, stage: str) -> None:
-        now = time.monotonic()
-        self.seconds[stage] = now - self._last
-        self._last = now
-
-    def total(self) -> float:
-        return time.monotonic() - self._started
-
-
 def _ask(
     searcher: Any, projected: FloatMatrix, *, count: int, leaves: int
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
@@ -279,36 +269,6 @@ def _load(folder: Path) -> Any:
         raise Corrupted(f"ScaNN cannot read the segment `{folder}`: {error}", store=str(folder)) from error
     searcher.set_num_threads(0)
     return searcher
-
-
-def _read_report(folder: Path) -> BuildReport:
-    try:
-        description = msgspec.json.decode((folder / _REPORT).read_bytes(), type=_Description)
-    except (OSError, msgspec.DecodeError) as error:
-        raise Corrupted(f"`{folder / _REPORT}` does not describe a segment: {error}", store=str(folder)) from error
-    if (description.backend, description.format) != (_NAME, _FORMAT):
-        raise Corrupted(
-            f"Expected a segment by {_NAME}, format {_FORMAT}, got one by {description.backend}, format "
-            f"{description.format}, in `{folder}`",
-            store=str(folder),
-        )
-    return description.report
-
-
-def _read_projection(folder: Path, report: BuildReport) -> Projection:
-    path = folder / _PROJECTION
-    try:
-        projection = Projection.load(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise Corrupted(f"`{path}` is not a projection: {error}", store=str(folder)) from error
-    frame = projection.frame
-    if len(frame.centre) != report.dimension or frame.metric != report.metric:
-        raise Corrupted(
-            f"Expected a projection for {report.metric} in {report.dimension} dimensions, got one for "
-            f"{frame.metric} in {len(frame.centre)}, in `{path}`",
-            store=str(folder),
-        )
-    return projection
 
 
 def _read_tokens(folder: Path, report: BuildReport) -> npt.NDArray[np.int32]:
@@ -372,9 +332,3 @@ def _config(plan: tuning.Plan, width: int, seed: int) -> str:
           }}
         }}
     """
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
