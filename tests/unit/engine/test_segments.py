@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 from other_process import child, says, tell
 
-from ragvec.ann.backends import AnnBackend, BuildReport
-from ragvec.ann.scann_segment import ScannBackend
+from ragvec.ann.backends import AnnBackend, BuildReport, available_backend
 from ragvec.ann.sealed import CHECKSUMS, seal, verify
 from ragvec.engine.local.merging import SEGMENT_MIN_ROWS
 from ragvec.engine.local.segments import Segment, SegmentSet
@@ -27,7 +26,13 @@ from ragvec.extras import available
 from ragvec.types import FloatMatrix, Metric, RowArray
 
 STEP = SEGMENT_MIN_ROWS
-with_scann = pytest.mark.skipif(not available("scann"), reason="ScaNN is not installed")
+with_each_library = pytest.mark.parametrize(
+    "library",
+    [
+        pytest.param(name, marks=pytest.mark.skipif(not available(name), reason=f"{name} is not installed"))
+        for name in ("scann", "faiss")
+    ],
+)
 
 
 class PlainSegment:
@@ -399,12 +404,12 @@ def test_one_thread_builds_at_a_time(tmp_path: Path) -> None:
 
 BUILDER = """
 import sys, pathlib, numpy as np
-from ragvec.ann import scann_segment
+from ragvec.ann.backends import available_backend
 from ragvec.engine.local.segments import SegmentSet
 
 folder, first, last, pause = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 
-class Backend(scann_segment.ScannBackend):
+class Backend(type(available_backend(sys.argv[5]))):
     def build(self, rows, **options):
         print("begun", flush=True)
         if pause == "before":
@@ -422,14 +427,14 @@ sys.stdin.readline()
 """
 
 
-@with_scann
+@with_each_library
 @pytest.mark.parametrize("moment", ["during", "after"])
-def test_a_build_killed_at_any_moment_leaves_a_usable_set(tmp_path: Path, moment: str) -> None:
+def test_a_build_killed_at_any_moment_leaves_a_usable_set(tmp_path: Path, moment: str, library: str) -> None:
     folder = tmp_path / "segments"
-    segments = make_set(folder, ScannBackend())
+    segments = make_set(folder, available_backend(library))
     rows = vectors(2 * STEP, dimension=16)
     assert segments.build(0, STEP, rows[:STEP]) is not None
-    with child(BUILDER, folder, 0, 2 * STEP, moment) as builder:
+    with child(BUILDER, folder, 0, 2 * STEP, moment, library) as builder:
         assert says(builder) == "begun"
         if moment == "after":
             assert says(builder) == "built"
@@ -437,7 +442,7 @@ def test_a_build_killed_at_any_moment_leaves_a_usable_set(tmp_path: Path, moment
         builder.wait()
     left = [name for name in folders(folder) if name.startswith("tmp-")]
     assert len(left) == 1
-    for reader in (segments, make_set(folder, ScannBackend())):
+    for reader in (segments, make_set(folder, available_backend(library))):
         assert ranges(reader) == [(0, STEP)]
         assert reader.damaged == []
         assert len(reader.current()[0].ann.candidates(rows[:2], k=10)) == 2
@@ -447,14 +452,14 @@ def test_a_build_killed_at_any_moment_leaves_a_usable_set(tmp_path: Path, moment
     assert folders(folder) == [f"{0:012d}-{2 * STEP:012d}"]
 
 
-@with_scann
-def test_of_two_processes_one_builds(tmp_path: Path) -> None:
+@with_each_library
+def test_of_two_processes_one_builds(tmp_path: Path, library: str) -> None:
     folder = tmp_path / "segments"
-    segments = make_set(folder, ScannBackend())
-    with child(BUILDER, folder, 0, STEP, "before") as builder:
+    segments = make_set(folder, available_backend(library))
+    with child(BUILDER, folder, 0, STEP, "before", library) as builder:
         assert says(builder) == "begun"
         assert segments.build(0, STEP, vectors(STEP, dimension=16)) is None
-        with child(BUILDER, folder, 0, STEP, "never") as loser:
+        with child(BUILDER, folder, 0, STEP, "never", library) as loser:
             assert says(loser) == "False"
         tell(builder)
         assert says(builder) == "built"
@@ -462,14 +467,14 @@ def test_of_two_processes_one_builds(tmp_path: Path) -> None:
         assert ranges(segments) == [(0, STEP)]
 
 
-@with_scann
+@with_each_library
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_a_search_over_several_segments_reaches_the_target(tmp_path: Path, metric: Metric) -> None:
+def test_a_search_over_several_segments_reaches_the_target(tmp_path: Path, metric: Metric, library: str) -> None:
     random = np.random.default_rng(1)
     centres = random.standard_normal((40, 32))
     rows = (centres[random.integers(40, size=12_000)] + 0.5 * random.standard_normal((12_000, 32))).astype(np.float32)
     queries = (rows[:100] + 0.2 * random.standard_normal((100, 32))).astype(np.float32)
-    segments = make_set(tmp_path / "segments", ScannBackend(), metric=metric)
+    segments = make_set(tmp_path / "segments", available_backend(library), metric=metric)
     assert segments.build(0, 7000, rows[:7000]) is not None
     assert segments.build(7000, 12_000, rows[7000:]) is not None
     x, q = rows.astype(np.float64), queries.astype(np.float64)
@@ -484,12 +489,12 @@ def test_a_search_over_several_segments_reaches_the_target(tmp_path: Path, metri
 
 FORKED = """
 import os, sys, pathlib, threading, numpy as np
-from ragvec.ann.scann_segment import ScannBackend
+from ragvec.ann.backends import available_backend
 from ragvec.engine.local.segments import SegmentSet
 
 folder = pathlib.Path(sys.argv[1])
 rows = np.random.default_rng(0).standard_normal((9000, 16)).astype(np.float32)
-segments = SegmentSet(folder, backend=ScannBackend(), metric="cosine", recall_target=0.95)
+segments = SegmentSet(folder, backend=available_backend(sys.argv[2]), metric="cosine", recall_target=0.95)
 segments.build(0, 4500, rows[:4500])
 before = segments.current()[0].ann.candidates(rows[:20], k=10)
 segments._lock.acquire()  # as if another thread were listing the folder at the moment of the fork
@@ -504,10 +509,10 @@ print(code, [(s.first, s.last) for s in segments.current()])
 """
 
 
-@with_scann
-def test_a_forked_child_searches_and_builds_and_its_parent_sees_it(tmp_path: Path) -> None:
+@with_each_library
+def test_a_forked_child_searches_and_builds_and_its_parent_sees_it(tmp_path: Path, library: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FORKED, str(tmp_path / "segments")],
+        [sys.executable, "-c", FORKED, str(tmp_path / "segments"), library],
         capture_output=True,
         text=True,
         timeout=120,
