@@ -26,6 +26,8 @@ class AnnSegment(Protocol):
     """An opened segment; safe to search from several threads, usable after a fork."""
 
     report: BuildReport
+    absorbed: int
+    """How many rows `absorb` has taken."""
 
     def candidates(
         self, queries: FloatMatrix, *, k: int, effort: float = 1.0, recall_target: float | None = None
@@ -45,6 +47,15 @@ class AnnSegment(Protocol):
         """As `candidates`, for one query (dimension,)."""
         ...
 
+    def absorb(self, rows: FloatMatrix) -> bool:
+        """Take further rows float32 (n, dimension) into the opened segment, in memory alone: they are proposed like the
+        others from now on, at positions that go on from `report.rows`. False when this kind of segment cannot.
+
+        Nothing is retrained, so recall falls where the new rows are unlike those that the segment was built from.
+        Searches in other threads wait for it.
+        """
+        ...
+
     def row_leaves(self) -> RowArray:
         """The leaf (below `report.leaves`) that each row lies in: a new uint32 (rows,)."""
         ...
@@ -54,6 +65,8 @@ class AnnBackend(Protocol):
     """A library that builds and opens segments."""
 
     name: str
+    absorbs: bool
+    """Whether its segments absorb rows."""
 
     def build(
         self, rows: FloatMatrix, *, metric: Metric, recall_target: float, folder: Path, seed: int = 0

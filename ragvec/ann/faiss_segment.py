@@ -59,6 +59,7 @@ class FaissSegment:
 
     def __init__(self, report: BuildReport, projection: Projection | None, index: Any, leaves: LeafNumbers) -> None:
         self.report = report
+        self.absorbed = 0
         self._projection = projection
         self._index = index
         self._leaves = leaves
@@ -88,6 +89,10 @@ class FaissSegment:
             return self._everything()
         projected = self._projection.query(query)[np.newaxis]
         return self._search(projected, count=count, leaves=leaves, least=min(k, self.report.rows))[0]
+
+    def absorb(self, rows: FloatMatrix) -> bool:
+        """See `AnnSegment`; not offered."""
+        return not len(rows)
 
     def row_leaves(self) -> RowArray:
         """The leaf of each row, uint32 (rows,): of the two that it is in, the one whose centre is nearest."""
@@ -130,6 +135,7 @@ class FaissBackend:
     """
 
     name = _NAME
+    absorbs = False
 
     def __init__(self, *, threads: int | None = None) -> None:
         self._threads = threads if threads is not None else min(_MOST_THREADS, processors())

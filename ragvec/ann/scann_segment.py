@@ -160,6 +160,7 @@ class ScannBackend:
     """
 
     name = _NAME
+    absorbs = True
 
     def __init__(self, *, threads: int | None = None) -> None:
         self._threads = threads if threads is not None else min(_MOST_THREADS, processors())

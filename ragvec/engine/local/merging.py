@@ -33,6 +33,10 @@ _LITTLE = 0.25
 _LEAST = 3
 """Segments that a merge under load joins; with fewer, the same rows would be built more often."""
 
+_ABSORBED_SHARE = 1 / 16
+"""How many of the newest rows may wait for their segment, as a share of those covered, where segments absorb them; in a
+process that opens the index they are searched exactly at first."""
+
 _TIDY = 4
 """In a tidy index every segment is more than this many times as long as all that follow it."""
 
@@ -51,13 +55,14 @@ class Span(Protocol):
         ...
 
 
-def next_tail(segments: Sequence[Span], rows: int) -> tuple[int, int] | None:
+def next_tail(segments: Sequence[Span], rows: int, *, absorbing: bool = False) -> tuple[int, int] | None:
     """The range whose segment should be built next when the index holds `rows`; None when none should.
 
-    `segments` adjoin each other, from row 0 on.
+    `segments` adjoin each other, from row 0 on. When they are `absorbing`, the newest rows cost searches little in the
+    processes that have long been open, and may be more.
     """
     first = segments[-1].last if segments else 0
-    if rows - first < SEGMENT_MIN_ROWS:
+    if rows - first < max(SEGMENT_MIN_ROWS, _ABSORBED_SHARE * first if absorbing else 0):
         return None
     small = 0
     while small < len(segments) and _length(segments[-1 - small]) < _SMALL_ROWS:

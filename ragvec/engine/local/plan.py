@@ -14,9 +14,10 @@ import msgspec
 
 from ragvec.ann.report import setting
 from ragvec.engine.local.matches import Matches
+from ragvec.engine.local.newest import Absorbed
 from ragvec.engine.local.segments import Segment
 
-__all__ = ["Kind", "Part", "ann_target", "plan"]
+__all__ = ["Kind", "Part", "ann_target", "exact_part", "plan"]
 
 Kind = Literal["scan", "gather", "leaves", "ann"]
 
@@ -42,7 +43,7 @@ class Part(msgspec.Struct, frozen=True, eq=False):
 
     "scan" computes the distances of all rows and masks, "gather" those of the matching rows, "leaves" those of the
     matching rows that may be among the nearest as far as the `segment` can tell, and "ann" those of the matching among
-    the rows that the segment proposes as its `fetch` nearest.
+    the rows that the segment proposes as its `fetch` nearest, the rows `newest` that it has absorbed included.
     """
 
     kind: Kind
@@ -51,6 +52,11 @@ class Part(msgspec.Struct, frozen=True, eq=False):
     matches: int
     segment: Segment | None = None
     fetch: int = 0
+    newest: tuple[int, int] = (0, 0)
+
+    def __len__(self) -> int:
+        """How many rows it searches."""
+        return self.last - self.first + self.newest[1] - self.newest[0]
 
 
 def plan(
@@ -61,31 +67,35 @@ def plan(
     k: int,
     dimension: int,
     matches: Matches | None,
+    absorbed: Absorbed,
     recall_target: float,
     effort: float = 1.0,
 ) -> tuple[Part, ...]:
     """The parts of a search for the `k` nearest of the `matches` (None: of all `live` rows) among `rows` rows. Parts
     without a match are left out."""
     found: list[Part] = []
-    first = 0
+    covered = 0
     for segment in segments:
-        first = segment.last
-        exact = _exact(segment.first, first, rows=rows, live=live, dimension=dimension, matches=matches)
-        if exact is not None:
-            found.append(
-                exact
-                if math.isinf(effort)
-                else _cheapest(
-                    exact,
-                    segment,
-                    k=k,
-                    dimension=dimension,
-                    filtered=matches is not None,
-                    recall_target=recall_target,
-                    effort=effort,
-                )
+        covered = segment.last
+        part = exact_part(segment.first, covered, rows=rows, live=live, dimension=dimension, matches=matches)
+        if part is not None and not math.isinf(effort):
+            part = _cheapest(
+                part,
+                segment,
+                k=k,
+                dimension=dimension,
+                filtered=matches is not None,
+                recall_target=recall_target,
+                effort=effort,
             )
-    newest = _exact(first, rows, rows=rows, live=live, dimension=dimension, matches=matches)
+        if part is not None:
+            found.append(part)
+    if absorbed.last > absorbed.first:
+        for at, part in enumerate(found):
+            if part.segment is absorbed.host and part.kind == "ann":
+                found[at] = msgspec.structs.replace(part, newest=(absorbed.first, absorbed.last))
+                covered = absorbed.last
+    newest = exact_part(covered, rows, rows=rows, live=live, dimension=dimension, matches=matches)
     return (*found, newest) if newest is not None else tuple(found)
 
 
@@ -95,7 +105,7 @@ def ann_target(recall_target: float, *, filtered: bool) -> float:
     return 1.0 - (1.0 - recall_target) / 2.0 if filtered else recall_target
 
 
-def _exact(first: int, last: int, *, rows: int, live: int, dimension: int, matches: Matches | None) -> Part | None:
+def exact_part(first: int, last: int, *, rows: int, live: int, dimension: int, matches: Matches | None) -> Part | None:
     """The cheaper of the exact ways; None when there is nothing to search."""
     count = last - first
     if matches is None:

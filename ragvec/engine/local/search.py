@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter_ns
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from ragvec.ann.exact import Neighbours, among, nearest, rescore
 from ragvec.engine.local.matches import Matches
-from ragvec.engine.local.plan import Part, ann_target, plan
+from ragvec.engine.local.newest import NOTHING_ABSORBED
+from ragvec.engine.local.plan import Part, ann_target, exact_part, plan
 from ragvec.engine.local.snapshot import Snapshot
 from ragvec.engine.protocol import Explanation, Ranking, SearchStep
 from ragvec.filters.nodes import EVERYTHING, Filter
@@ -84,8 +86,12 @@ def search(
 def _planned(
     snapshot: Snapshot, *, k: int, matches: Matches | None, recall_target: float, effort: float
 ) -> tuple[Part, ...]:
-    segments = snapshot.segments()
-    key = (matches, segments, k, recall_target, effort)
+    segments, generation = snapshot.segments(), snapshot.generation
+    if segments is generation.segments.current(wait=False):
+        absorbed = generation.newest.absorbed(segments, rows=snapshot.rows, vectors=generation.vectors)
+    else:
+        absorbed = NOTHING_ABSORBED
+    key = (matches, segments, absorbed.last, k, recall_target, effort)
     found = snapshot.plans.get(key)
     if found is None:
         found = plan(
@@ -93,8 +99,9 @@ def _planned(
             rows=snapshot.rows,
             live=snapshot.live,
             k=k,
-            dimension=snapshot.generation.spec.dimension,
+            dimension=generation.spec.dimension,
             matches=matches,
+            absorbed=absorbed,
             recall_target=recall_target,
             effort=effort,
         )
@@ -106,7 +113,9 @@ def _planned(
 
 def _described(part: Part) -> str:
     fetch = f" {part.fetch:,}" if part.kind == "ann" else ""
-    return f"{part.kind}{fetch} in rows {part.first:,} to {part.last - 1:,}"
+    first, last = part.newest
+    newest = f" and {first:,} to {last - 1:,}" if last > first else ""
+    return f"{part.kind}{fetch} in rows {part.first:,} to {part.last - 1:,}{newest}"
 
 
 def _divided(run: _Run, queries: FloatMatrix, *, exact: bool) -> list[Neighbours]:
@@ -139,6 +148,7 @@ class _Run:
     ) -> None:
         self.parts = parts
         self.k = k
+        self.live = snapshot.live
         self.matches = matches
         self.recall_target = recall_target
         self.ann_target = ann_target(recall_target, filtered=matches is not None)
@@ -179,9 +189,7 @@ class _Run:
             ]
         else:
             positions = ann.candidates(queries, k=part.fetch, effort=self.effort, recall_target=self.ann_target)
-        if not part.first:
-            return positions
-        return [some + np.uint32(part.first) for some in positions]
+        return [_numbered(part, some) for some in positions]
 
     def _by_leaves(self, part: Part, query: FloatVector) -> Neighbours:
         segment, matches = part.segment, self.matches
@@ -237,8 +245,10 @@ class _Run:
             if not doubtful:
                 return best
             for at in doubtful:
-                parts[at] = self._surer(parts[at])
+                parts[at], *others = self._surer(parts[at])
                 looked[at] = self._look(parts[at], query[np.newaxis])[0]
+                parts += others
+                looked += [self._look(part, query[np.newaxis])[0] for part in others]
 
     def _kept(self, rows: RowArray) -> RowArray:
         if self.keep is None:
@@ -248,7 +258,7 @@ class _Run:
 
     def _doubtful(self, part: Part, proposed: RowArray, *, kept: RowArray, best: Neighbours) -> bool:
         """Whether rows that a segment did not propose are likely to belong to the `best`."""
-        if len(proposed) >= part.last - part.first:
+        if len(proposed) >= len(part):
             return False
         if len(kept) < min(self.k, part.matches):
             return True
@@ -262,17 +272,38 @@ class _Run:
         late = set(self._kept(proposed[int(_LATE * len(proposed)) :]).tolist())
         return len(late.intersection(best.rows[: self.k].tolist())) > (1.0 - self.recall_target) * self.k
 
-    def _surer(self, part: Part) -> Part:
+    def _surer(self, part: Part) -> list[Part]:
         """The next way to search a part when the proposals of its segment, which is how it was searched, do not do."""
         assert part.segment is not None
         wider = _WIDER * part.fetch
-        if part in self.parts and wider <= _WIDEST * (part.last - part.first) and part.matches > _MANY_MATCHES:
-            return Part("ann", part.first, part.last, part.matches, part.segment, wider)
-        if self.matches is None:
-            return Part("scan", part.first, part.last, part.matches)
-        if part.segment.leaves is None:
-            return Part("gather", part.first, part.last, part.matches)
-        return Part("leaves", part.first, part.last, part.matches, part.segment)
+        if part in self.parts and wider <= _WIDEST * len(part) and part.matches > _MANY_MATCHES:
+            return [msgspec.structs.replace(part, fetch=wider)]
+        exact = [self._exact_part(part.first, part.last), self._exact_part(*part.newest)]
+        parts = [found for found in exact if found is not None]
+        if self.matches is not None and part.segment.leaves is not None and parts and parts[0].first == part.first:
+            parts[0] = Part("leaves", part.first, part.last, parts[0].matches, part.segment)
+        return parts
+
+    def _exact_part(self, first: int, last: int) -> Part | None:
+        return exact_part(
+            first, last, rows=len(self.rows), live=self.live, dimension=self.rows.shape[1], matches=self.matches
+        )
+
+
+def _numbered(part: Part, positions: RowArray) -> RowArray:
+    """The rows at positions within the segment of a part; what it has absorbed since, or what is not asked for, is left
+    out."""
+    assert part.segment is not None
+    absorbed = part.segment.ann.absorbed
+    if not absorbed:
+        return positions + np.uint32(part.first) if part.first else positions
+    first, last = part.newest
+    newest = positions >= part.last - part.first
+    rows: RowArray = positions + np.uint32(part.first)
+    rows[newest] += np.uint32(max(first, part.last) - part.last)
+    if absorbed > last - first:
+        rows = rows[~newest | ((rows >= first) & (rows < last))]
+    return rows
 
 
 def _moved(found: Neighbours, first: int) -> Neighbours:

@@ -270,7 +270,7 @@ class SegmentSet:
         # What is on the disk counts: an open segment may be one that was superseded.
         segments = _cover([place for place in self._places() if self._usable(place)])
         if lane == "tail":
-            return next_tail(segments, rows)
+            return next_tail(segments, rows, absorbing=self._backend is not None and self._backend.absorbs)
         end = segments[-1].last if segments else 0
         if with_tail and rows - end >= SEGMENT_MIN_ROWS:
             segments = [*segments, _Place(end, rows, 0, 0)]
@@ -317,7 +317,11 @@ class SegmentSet:
         self._bad = {place: path for place, path in self._bad.items() if place in places}
         self._own = {place: own for place, own in self._own.items() if place in places}
         self._open = {place: self._open[place] for place in cover}
-        self._current = tuple(self._open.values())
+        if tuple(self._open.values()) != self._current:
+            # What a segment has absorbed may be in another one by now.
+            for place in [place for place, segment in self._open.items() if segment.ann.absorbed]:
+                self._try_open(place)
+            self._current = tuple(self._open.values())  # and only then: who searches them knows them by this tuple
         self._listed = stamp
         return True
 

@@ -15,6 +15,7 @@ from ragvec.ann.backends import AnnBackend
 from ragvec.engine.local.cursors import Cursors
 from ragvec.engine.local.layout import GenerationFolder
 from ragvec.engine.local.matches import MatchCache, Matches
+from ragvec.engine.local.newest import NewestRows
 from ragvec.engine.local.posting_feed import PostingFeed
 from ragvec.engine.local.postings import PostingView
 from ragvec.engine.local.records import Records
@@ -134,6 +135,7 @@ class Generation:
             self.records, self.folder.postings, non_filterable=spec.non_filterable, read_only=read_only
         )
         self.matches = MatchCache()
+        self.newest = NewestRows()
         self._lock = threading.Lock()
         self._capacity: npt.NDArray[np.bool_] = np.ones(1024, dtype=np.bool_)
         self._snapshot: Snapshot | None = None
@@ -197,6 +199,7 @@ class Generation:
             self._snapshot = self._latest = None
         self._keys = {}
         self.matches.clear()
+        self.newest.forget()
 
     def _advance(self, known: Snapshot, *, sequence: int, rows: int, died: list[int]) -> Snapshot:
         dead = known.dead

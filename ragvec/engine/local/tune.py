@@ -41,8 +41,8 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
 def measured(
     search: Callable[[FloatMatrix, float], list[Ranking]], queries: FloatMatrix, *, k: int, recall_target: float
 ) -> Tuning:
-    """The least effort with which `search` (queries, effort) finds `recall_target` of the exact `k` nearest of `queries`
-    (m, dimension); exact search where none does.
+    """The least effort with which `search` (queries, effort) finds `recall_target` of the exact `k` nearest of
+    `queries` (m, dimension); exact search where none does.
 
     A row at the distance of the k-th counts as found, whichever of several such was returned.
     """
