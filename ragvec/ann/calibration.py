@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ragvec.ann import sketch
 from ragvec.types import FloatMatrix, FloatVector
 
-__all__ = ["Calibration", "Trial", "first_looked"]
+__all__ = ["Calibration", "Contenders", "Trial", "first_looked"]
 
 _KS = (10, 100)
 _EVERYTHING = "everything"
@@ -152,16 +152,19 @@ class Trial:
             signs += np.float32(unit * sketch.MOST)
             signs *= self._spread
 
-    def calibration(self, *, seed: int) -> Calibration:
-        """Measure; the same `seed` gives the same filters."""
+    def calibration(self, contenders: Contenders | None, *, seed: int) -> Calibration:
+        """Measure; the same `seed` gives the same filters. `contenders` are given when the rows tried are a sample."""
         if self._scores.shape[1] < _LEAST:
             return Calibration.none()
-        gain = self._gain()
+        gain = self.gain()
         estimates = self._signs
         estimates *= np.float32(gain)
         estimates += self._products[:, self._of_row]
         self._scores[np.arange(len(self._own)), self._own] = -np.inf
         needed = [self._needed(estimates, k, seed) for k in _KS]
+        if contenders is not None:
+            for kinds, k in zip(needed, _KS, strict=True):
+                kinds["everything, unsampled"] = contenders.needed(k)
         pooled = np.concatenate([part for kinds in needed for part in kinds.values()])
         reaches = np.unique(np.quantile(pooled, _QUANTILES, method="higher").clip(min=0.0))
         if len(reaches) < 2:
@@ -175,7 +178,8 @@ class Trial:
             shares=tuple(tuple(row) for row in self._shares(estimates, reaches).tolist()),
         )
 
-    def _gain(self) -> float:
+    def gain(self) -> float:
+        """What makes the sketches' share right on average; to be asked before `calibration`."""
         residual = self._scores - self._products[:, self._of_row]
         together = float(np.einsum("ij,ij->", residual, self._signs, dtype=np.float64))
         alone = float(np.einsum("ij,ij->", residual, residual, dtype=np.float64))
@@ -191,15 +195,8 @@ class Trial:
             for name, rows in self._filters(i, random):
                 if len(rows) < max(_LEAST, 2 * count) and name != _EVERYTHING:
                     continue
-                scores, likely = self._scores[i, rows], estimates[i, rows]
-                first = _greatest(likely, count)
-                limit = float(np.partition(scores[first], -min(k, len(first)))[-min(k, len(first))])
-                best = _greatest(scores, k)
-                best = best[rows[best] != self._own[i]]
-                short = (limit - likely[best]).astype(np.float64)
-                spread = self._spread[rows[best]] * self._lengths[i]
-                reach = np.divide(short, spread, out=np.zeros_like(short), where=spread > 0)
-                reach[np.isin(best, first)] = 0.0
+                spread = self._spread[rows] * self._lengths[i]
+                reach = _enough(self._scores[i, rows], estimates[i, rows], spread, k)
                 needed.setdefault(name, []).append(reach)
         return {name: np.concatenate(parts) for name, parts in needed.items()}
 
@@ -232,12 +229,73 @@ class Trial:
         return np.maximum(total, least)
 
 
+class Contenders:
+    """For each of some queries those of all rows of a segment that matter: the greatest by score and by estimate.
+
+    A sample lacks the rows nearest to a query, on which the errors are greatest. Rows are added block by block.
+    """
+
+    def __init__(
+        self, queries: FloatMatrix, coordinates: FloatMatrix, *, own: npt.NDArray[np.intp], gain: float
+    ) -> None:
+        self._queries = queries
+        self._own = own
+        self._gain = np.float32(gain)
+        self._planes = [sketch.planes(row) for row in coordinates]
+        self._lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))
+        # Score, estimate, and spread times the query's length, of what is kept.
+        self._kept = [np.empty((3, 0), dtype=np.float32) for _ in queries]
+        self._floors = np.full((len(queries), 2), -np.inf, dtype=np.float32)
+
+    def add(
+        self, first: int, rows: FloatMatrix, *, codes: sketch.Codes, products: FloatMatrix, spread: FloatVector
+    ) -> None:
+        """Consider extended `rows` numbered from `first`, with their `codes` (2, n), the `products` (m, n) of the
+        queries with their leaves' centres, and their leaves' `spread`."""
+        scores = self._queries @ rows.T
+        for i, (planes, unit) in enumerate(self._planes):
+            likely = sketch.differences(codes, planes)
+            likely *= np.float32(-2 * unit)
+            likely += np.float32(unit * sketch.MOST)
+            likely *= spread * self._gain
+            likely += products[i]
+            if first <= self._own[i] < first + len(rows):
+                scores[i, self._own[i] - first] = -np.inf
+            there = np.flatnonzero((scores[i] >= self._floors[i, 0]) | (likely >= self._floors[i, 1]))
+            if len(there):
+                fresh = np.stack([scores[i, there], likely[there], spread[there] * self._lengths[i]])
+                self._keep(i, np.concatenate([self._kept[i], fresh], axis=1))
+
+    def _keep(self, query: int, pool: FloatMatrix) -> None:
+        by_score, by_estimate = _greatest(pool[0], _KS[-1]), _greatest(pool[1], first_looked(_KS[-1]))
+        self._kept[query] = pool[:, np.union1d(by_score, by_estimate)]
+        if len(by_estimate) < pool.shape[1]:
+            self._floors[query] = pool[0, by_score].min(), pool[1, by_estimate].min()
+
+    def needed(self, k: int) -> npt.NDArray[np.float64]:
+        """For each query, and each of its `k` nearest, the reach from which on it is looked at."""
+        return np.concatenate([_enough(pool[0], pool[1], pool[2], k) for pool in self._kept])
+
+
 def _losses(needed: Mapping[str, npt.NDArray[np.float64]], reaches: npt.NDArray[np.float64]) -> tuple[float, ...]:
     """The shares missed at each reach, with the worst filter; they fall from each to the next, if only a little."""
     missed = np.max([[np.mean(part > reach) for reach in reaches] for part in needed.values()], axis=0)
     # No fewer than half a row among those tried.
     losses = np.maximum(missed, 0.5 / min(map(len, needed.values()))) * np.linspace(1.0, 0.999, len(reaches))
     return tuple(np.minimum.accumulate(losses).tolist())
+
+
+def _enough(scores: FloatVector, likely: FloatVector, spread: FloatVector, k: int) -> npt.NDArray[np.float64]:
+    """For each of the `k` rows of the greatest `scores` the reach from which on it is looked at, by its estimate."""
+    first = _greatest(likely, first_looked(k))
+    found = scores[first]
+    limit = float(np.sort(found)[-min(k, len(found))])
+    best = _greatest(scores, k)
+    best = best[np.isfinite(scores[best])]
+    short = (limit - likely[best]).astype(np.float64)
+    reach = np.divide(short, spread[best], out=np.zeros_like(short), where=spread[best] > 0)
+    reach[np.isin(best, first)] = 0.0
+    return reach
 
 
 def _greatest(values: FloatVector, count: int) -> npt.NDArray[np.intp]:

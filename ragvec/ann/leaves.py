@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragvec.ann import sketch
-from ragvec.ann.calibration import Calibration, Trial, first_looked
+from ragvec.ann.calibration import Calibration, Contenders, Trial, first_looked
 from ragvec.ann.exact import Neighbours, rescore
 from ragvec.ann.projection import Frame
 from ragvec.distance import Probe
@@ -47,7 +47,8 @@ _SAMPLE = 32768
 """Rows that tell where the middle is and along which axes the rows lie."""
 _CALIBRATION_ROWS = 65536
 _QUERIES = 192
-"""What recall is measured with: so many rows, and of these so many as queries."""
+_UNSAMPLED_QUERIES = 96
+"""What recall is measured with: so many rows, of these so many as queries, and half of those against all rows."""
 _GROUPS = 1024
 _GROUPS_PER_FIRST = 8
 _ALL = 256
@@ -269,9 +270,10 @@ class Leaves:
         for start in range(0, len(chosen), _BLOCK):
             part = _extended(self.frame, np.take(rows, chosen[start : start + _BLOCK], axis=0))
             scores[:, start : start + len(part)] = queries @ part.T
+        coordinates = queries @ self.axes.T
         trial = Trial(
             queries=queries,
-            coordinates=queries @ self.axes.T,
+            coordinates=coordinates,
             own=own,
             scores=scores,
             of_row=self.of_row[chosen].astype(np.intp),
@@ -279,7 +281,21 @@ class Leaves:
             centres=self.centres,
             spreads=self.spreads,
         )
-        return trial.calibration(seed=seed)
+        if len(chosen) == len(rows):
+            return trial.calibration(None, seed=seed)
+        some = slice(None, None, max(1, len(own) // _UNSAMPLED_QUERIES))
+        contenders = Contenders(queries[some], coordinates[some], own=chosen[own[some]], gain=trial.gain())
+        products = queries[some] @ self.centres.T
+        for start in range(0, len(rows), _BLOCK):
+            leaf = self.of_row[start : start + _BLOCK]
+            contenders.add(
+                start,
+                _extended(self.frame, rows[start : start + _BLOCK]),
+                codes=np.ascontiguousarray(self._codes[start : start + _BLOCK].T),
+                products=np.take(products, leaf, axis=1),
+                spread=self.spreads[leaf],
+            )
+        return trial.calibration(contenders, seed=seed)
 
     def _every(self, rows: FloatMatrix, query: FloatVector, grouped: Grouped, k: int) -> Visit:
         found = rescore(rows, query, candidates=grouped.rows, k=min(k, len(grouped)), metric=self.frame.metric)

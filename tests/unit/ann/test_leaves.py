@@ -228,6 +228,17 @@ def test_leaves_without_rows_and_more_than_two_bytes_can_number() -> None:
     assert found >= 0.97
 
 
+def test_segments_larger_than_what_is_sampled() -> None:
+    rows = clustered(70_000, 16, seed=21)
+    leaves = Leaves.measure(rows, partition(rows, 200), metric="cosine")
+    queries = rows[:40] + np.random.default_rng(22).normal(0, 0.3, (40, 16)).astype(np.float32)
+    for share in (1.0, 0.1):
+        matches = positions(np.random.default_rng(23).random(len(rows)) < share)
+        found, looked = recall(leaves, rows, queries, [matches] * len(queries), 10, "cosine")
+        assert found >= 0.97
+        assert looked < 0.1
+
+
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     rows = CLUSTERED[:5000]
     kept = rows.copy()
