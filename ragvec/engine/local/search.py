@@ -30,6 +30,10 @@ __all__ = ["Trace", "explain", "search"]
 _LATE = 0.7
 """Proposals after this share of them are late: where so many of the nearest are among these as may be lost, others are
 likely to come after them."""
+_FEW = 0.3
+"""Where the filter leaves less than this share of the proposals that it leaves of all rows, matches lie away from the
+query: the rule above then finds few that are late, above all for small k. Measured on embeddings in cosine and
+euclidean distance, recall at 1 fell to 0.95 without this, and is 0.998 with it."""
 _WIDER = 4
 """The factor by which a segment is asked for more, once, where many rows match."""
 _WIDEST = 0.1
@@ -269,6 +273,8 @@ class _Run:
                 return True
         if self.matches is None:
             return False
+        if len(kept) < _FEW * len(proposed) * part.matches / (part.last - part.first):
+            return True
         late = set(self._kept(proposed[int(_LATE * len(proposed)) :]).tolist())
         return len(late.intersection(best.rows[: self.k].tolist())) > (1.0 - self.recall_target) * self.k
 
