@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tables
+from benchmarks.data import COLLECTIONS
 from benchmarks.goals import goals
 from benchmarks.run import RESULTS
 from benchmarks.systems import SYSTEMS
@@ -70,11 +71,11 @@ Answers = dict[tuple[str, str], dict[str, Any]]
 
 
 def read(form: str) -> Answers:
-    """What was answered: by (question, collection), by system, in the order of the plan."""
+    """What was answered: by (question, collection), by system; collections in the order of `COLLECTIONS`."""
     found: Answers = {}
-    for path in sorted((RESULTS / form).glob("*/*/*.json")):
-        question, data = path.parts[-3:-1]
-        found.setdefault((question, data), {})[path.stem] = json.loads(path.read_text())
+    for data in COLLECTIONS:
+        for path in sorted((RESULTS / form).glob(f"*/{data}/*.json")):
+            found.setdefault((path.parts[-3], data), {})[path.stem] = json.loads(path.read_text())
     return found
 
 
