@@ -52,7 +52,8 @@ def _style(name: str) -> dict[str, Any]:
     peers = [other for other in SYSTEMS if other not in OURS]
     colour = OURS.get(name) or OTHERS[peers.index(name) % len(OTHERS)]
     thick = 2.4 if name in OURS else 1.3
-    return {"color": colour, "marker": MARKS[at % len(MARKS)], "markersize": 5, "linewidth": thick, "label": name}
+    size = 8 if name in OURS else 5
+    return {"color": colour, "marker": MARKS[at % len(MARKS)], "markersize": size, "linewidth": thick, "label": name}
 
 
 def _recall(curves: dict[str, Any], path: Path) -> Path:
