@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ragvec.ann.backends import available_backend
-from ragvec.engine.local import search
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.store import Index, Store
 from ragvec.types import Metric
@@ -35,11 +34,8 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def index(
-    tmp_path: Path, metric: Metric, data: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> Index:
-    """All of it in one segment and a tail; few matches are enough for the segment to be asked."""
-    monkeypatch.setattr(search, "EXACT_MATCHES", 500)
+def index(tmp_path: Path, metric: Metric, data: tuple[np.ndarray, np.ndarray]) -> Index:
+    """All of it in one segment and a tail."""
     store = Store(engine=LocalEngine(tmp_path / "store", background=False))
     made = store.create_bucket("bucket").create_index("index", dimension=DIMENSION, metric=metric)
     vectors, cluster = data
@@ -49,6 +45,8 @@ def index(
         if not first:
             made.optimize()
     assert [(segment.first, segment.last) for segment in made.stats().segments] == [(0, ROWS)]
+    steps = made.explain(vectors[0], where={"c": {"$lt": CLUSTERS // 2}}).steps
+    assert any(step.name.startswith(("ann", "leaves")) for step in steps), "the segment is not asked"
     return made
 
 

@@ -11,7 +11,6 @@ import pytest
 from ragvec.ann.backends import available_backend
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.index import LocalIndex
-from ragvec.engine.local.search import plan
 from ragvec.engine.protocol import BucketInfo, IndexSpec
 from ragvec.extras import available
 from ragvec.filters.nodes import EVERYTHING, Filter
@@ -145,19 +144,3 @@ def test_the_background_builds_without_being_asked(tmp_path: Path) -> None:
         engine.settle()
     with LocalEngine(tmp_path / "store", read_only=True) as reader:
         assert reader.index(spec).stats().exact_rows == 0
-
-
-@pytest.mark.parametrize(
-    ("rows", "matches", "k", "segment_rows", "kind"),
-    [
-        (3_000, 3_000, 10, 0, "scan"),
-        (1_000_000, 1_000_000, 10, 1_000_000, "segments"),
-        (1_000_000, 500_000, 10, 1_000_000, "segments"),
-        (1_000_000, 5_000, 10, 1_000_000, "gather"),
-        (30_000, 15_000, 10, 30_000, "scan"),
-        (100_000, 100_000, 90_000, 100_000, "scan"),
-        (1_000_000, 30_000, 10_000, 1_000_000, "gather"),
-    ],
-)
-def test_the_plan_follows_the_number_of_matches(rows: int, matches: int, k: int, segment_rows: int, kind: str) -> None:
-    assert plan(rows=rows, matches=matches, k=k, segment_rows=segment_rows).kind == kind

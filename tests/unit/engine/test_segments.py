@@ -38,6 +38,7 @@ with_each_library = pytest.mark.parametrize(
 class PlainSegment:
     def __init__(self, report: BuildReport) -> None:
         self.report = report
+        self.absorbed = 0
 
     def candidates(self, queries: FloatMatrix, *, k: int, effort: float = 1.0) -> list[RowArray]:
         return [np.arange(self.report.rows, dtype=np.uint32)] * len(queries)
@@ -47,6 +48,7 @@ class PlainBackend:
     """A backend of its own that is exact and builds at once, so that long histories of segments can be run."""
 
     name = "plain"
+    absorbs = False
 
     def __init__(self, meanwhile: Callable[[Path], None] = lambda folder: None) -> None:
         self.meanwhile = meanwhile
