@@ -304,6 +304,9 @@ def _numbered(part: Part, positions: RowArray) -> RowArray:
     if not absorbed:
         return positions + np.uint32(part.first) if part.first else positions
     first, last = part.newest
+    if len(positions) == part.last - part.first:
+        # All rows that the segment was built from, asked for as such: what it has absorbed is not among them.
+        return np.concatenate([positions + np.uint32(part.first), np.arange(first, last, dtype=np.uint32)])
     newest = positions >= part.last - part.first
     rows: RowArray = positions + np.uint32(part.first)
     rows[newest] += np.uint32(max(first, part.last) - part.last)
