@@ -4,62 +4,50 @@ one of them changes the index."""
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 __all__ = ["Gate"]
 
 
 class Gate:
-    """`searching` and `changing` are the two kinds of block. A change waits for the searches under way and holds off
-    new ones; it has to be short."""
+    """A search is between `enter` and `leave`; a change is a block of `changing`, which waits for the searches under
+    way and holds off new ones. It has to be short."""
 
-    __slots__ = ("_changed", "_changing", "_searches", "changing", "searching")
+    __slots__ = ("_changed", "_changing", "_lock", "_searches")
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._searches = 0
         self._changing = False
-        self.searching = _Searching(self)
-        self.changing = _Changing(self)
 
+    def enter(self) -> None:
+        """Before a search."""
+        with self._lock:
+            while self._changing:
+                self._changed.wait()
+            self._searches += 1
 
-class _Searching:
-    __slots__ = ("_gate",)
+    def leave(self) -> None:
+        """After it, however it ended."""
+        with self._lock:
+            self._searches -= 1
+            if self._changing and not self._searches:
+                self._changed.notify_all()
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-
-    def __enter__(self) -> None:
-        gate = self._gate
-        with gate._changed:
-            while gate._changing:
-                gate._changed.wait()
-            gate._searches += 1
-
-    def __exit__(self, *_: object) -> None:
-        gate = self._gate
-        with gate._changed:
-            gate._searches -= 1
-            if gate._changing and not gate._searches:
-                gate._changed.notify_all()
-
-
-class _Changing:
-    __slots__ = ("_gate",)
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-
-    def __enter__(self) -> None:
-        gate = self._gate
-        with gate._changed:
-            while gate._changing:
-                gate._changed.wait()
-            gate._changing = True
-            while gate._searches:
-                gate._changed.wait()
-
-    def __exit__(self, *_: object) -> None:
-        gate = self._gate
-        with gate._changed:
-            gate._changing = False
-            gate._changed.notify_all()
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """The block of a change."""
+        with self._lock:
+            while self._changing:
+                self._changed.wait()
+            self._changing = True
+            while self._searches:
+                self._changed.wait()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._changing = False
+                self._changed.notify_all()

@@ -94,8 +94,11 @@ class ScannSegment:
             return self._everything()
         projected = self._projection.query(query)
         positions: RowArray
-        with self._gate.searching:
+        self._gate.enter()
+        try:
             positions, _ = self._searcher.search(projected, count, count, leaves)
+        finally:
+            self._gate.leave()
         if len(positions) < k and leaves < self.report.leaves:
             least = min(k, self.report.rows)
             (positions,) = self._search(projected[np.newaxis], count=count, leaves=leaves, least=least)
@@ -106,7 +109,7 @@ class ScannSegment:
         if self._projection is None:
             return False
         projected = self._projection.rows(rows)
-        with self._gate.changing:
+        with self._gate.changing():
             try:
                 self._searcher.upsert([None] * len(rows), list(projected), len(rows))
             except RuntimeError as error:
@@ -132,8 +135,11 @@ class ScannSegment:
         return self._tokens[::_LEAVES_PER_ROW].astype(np.uint32)
 
     def _search(self, projected: FloatMatrix, *, count: int, leaves: int, least: int) -> list[RowArray]:
-        with self._gate.searching:
+        self._gate.enter()
+        try:
             positions, there = _ask(self._searcher, projected, count=count, leaves=leaves)
+        finally:
+            self._gate.leave()
         enough = np.count_nonzero(there, axis=1) >= least
         found = [row[kept] for row, kept in zip(positions, there, strict=True)]
         if leaves < self.report.leaves and not enough.all():

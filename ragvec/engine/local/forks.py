@@ -29,7 +29,8 @@ class Forkable(Protocol):
 
 class _Gate:
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
         self.under_way = 0
         self.forking = False
 
@@ -51,19 +52,21 @@ class _Operation:
 
     def __enter__(self) -> None:
         if not _depth.value:
-            with _gate.changed:
-                while _gate.forking:
-                    _gate.changed.wait()
-                _gate.under_way += 1
+            gate = _gate
+            with gate.lock:
+                while gate.forking:
+                    gate.changed.wait()
+                gate.under_way += 1
         _depth.value += 1
 
     def __exit__(self, *_: object) -> None:
         _depth.value -= 1
         if not _depth.value:
-            with _gate.changed:
-                _gate.under_way -= 1
-                if _gate.forking:
-                    _gate.changed.notify_all()
+            gate = _gate
+            with gate.lock:
+                gate.under_way -= 1
+                if gate.forking:
+                    gate.changed.notify_all()
 
 
 _operation = _Operation()

@@ -185,6 +185,10 @@ class LocalIndex:
         self, rows: RowArray, *, generation: int, data: bool, metadata: bool, drop_deleted: bool = False
     ) -> list[Record | None]:
         with self._guarded:
+            current = self._current()
+            only_keys = not (data or metadata)
+            if only_keys and not drop_deleted and current.number == generation:
+                return [Record(key) for key in current.keys(rows)]
             snapshot = self.snapshot()
             current = snapshot.generation
             source = current if generation == current.number else self._kept.get(generation)
@@ -192,8 +196,8 @@ class LocalIndex:
             if source is current:
                 if drop_deleted and (died := snapshot.dead & BitMap(rows)):
                     gone = current.records.deleted(died)
-                if not (data or metadata):
-                    named = zip(rows.tolist(), snapshot.keys(rows), strict=True)
+                if only_keys:
+                    named = zip(rows.tolist(), current.keys(rows), strict=True)
                     return [None if row in gone else Record(key) for row, key in named]
             numbers = rows.tolist()
             stored = source.records.by_rows(numbers, metadata=metadata)

@@ -167,6 +167,14 @@ class _Run:
 
     def __call__(self, queries: FloatMatrix) -> list[Neighbours]:
         """The k nearest to each query, and what ties with the last."""
+        if len(queries) == 1 and len(self.parts) == 1 and self.parts[0].kind == "ann" and self.trace is None:
+            # What nearly all searches come to, without the lists that the others need.
+            (proposed,) = self._proposed(self.parts[0], queries)
+            kept = self._kept(proposed)
+            best = rescore(self.rows, queries[0], candidates=kept, k=self.k, metric=self.metric)
+            if not self._doubtful(self.parts[0], proposed, kept=kept, best=best):
+                return [best]
+            return [self._finish(queries[0], [proposed])]
         looked = [self._look(part, queries) for part in self.parts]
         return [self._finish(query, [found[at] for found in looked]) for at, query in enumerate(queries)]
 
@@ -338,7 +346,7 @@ def _rank(snapshot: Snapshot, found: Neighbours, *, k: int, exact: bool) -> Rank
         tied[1:] |= same
         tied[:-1] |= same
         positions = np.flatnonzero(tied)
-        keys = snapshot.keys(rows[positions])
+        keys = snapshot.generation.keys(rows[positions])
         ordered = [at for _, _, at in sorted(zip(distances[positions].tolist(), keys, positions.tolist(), strict=True))]
         rows = rows.copy()
         rows[positions] = rows[ordered]
@@ -362,7 +370,7 @@ def explain(
     (ranking,) = search(
         seen, query[np.newaxis], k=k, where=where, recall_target=recall_target, effort=effort, trace=trace
     )
-    seen.keys(ranking.rows)
+    seen.generation.keys(ranking.rows)
     trace.step("keys", rows=len(ranking.rows), candidates=len(ranking.rows))
     return Explanation(
         k=k,

@@ -61,28 +61,6 @@ class Snapshot:
             return current
         return tuple(segment for segment in current if segment.last <= self.rows)
 
-    def keys(self, rows: RowArray) -> list[str]:
-        """The keys of these rows, dead ones included, in that order."""
-        segments = self.generation.segments.current(wait=False)
-        if len(segments) == 1 and segments[0].keys is not None and len(rows) and rows.max() < segments[0].last:
-            return segments[0].keys.take(rows)
-        found: list[str | None] = [None] * len(rows)
-        left = np.arange(len(rows))
-        for segment in segments:
-            if segment.keys is not None and len(left):
-                inside = (rows[left] >= segment.first) & (rows[left] < segment.last)
-                there = left[inside]
-                positions = rows[there] - np.uint32(segment.first)
-                for at, key in zip(there.tolist(), segment.keys.take(positions), strict=True):
-                    found[at] = key
-                left = left[~inside]
-        if len(left):
-            numbers = rows[left].tolist()
-            stored = self.generation.recent_keys(numbers)
-            for at, row in zip(left.tolist(), numbers, strict=True):
-                found[at] = stored[row]
-        return cast("list[str]", found)
-
     def memory_bytes(self) -> int:
         """The bytes that searches of this snapshot hold, mapped files apart; about."""
         marks = 0 if self.alive is None else self.alive.nbytes
@@ -168,7 +146,29 @@ class Generation:
             self._latest = None if mark is None else (mark, self._snapshot)
             return self._snapshot
 
-    def recent_keys(self, rows: list[int]) -> dict[int, str]:
+    def keys(self, rows: RowArray) -> list[str]:
+        """The keys of these rows, dead ones included, in that order."""
+        segments = self.segments.current(wait=False)
+        if len(segments) == 1 and segments[0].keys is not None and len(rows) and rows.max() < segments[0].last:
+            return segments[0].keys.take(rows)
+        found: list[str | None] = [None] * len(rows)
+        left = np.arange(len(rows))
+        for segment in segments:
+            if segment.keys is not None and len(left):
+                inside = (rows[left] >= segment.first) & (rows[left] < segment.last)
+                there = left[inside]
+                positions = rows[there] - np.uint32(segment.first)
+                for at, key in zip(there.tolist(), segment.keys.take(positions), strict=True):
+                    found[at] = key
+                left = left[~inside]
+        if len(left):
+            numbers = rows[left].tolist()
+            stored = self._recent_keys(numbers)
+            for at, row in zip(left.tolist(), numbers, strict=True):
+                found[at] = stored[row]
+        return cast("list[str]", found)
+
+    def _recent_keys(self, rows: list[int]) -> dict[int, str]:
         """The keys of at least these rows, which no segment has; those found once are kept."""
         known = self._keys
         missing = [row for row in rows if row not in known]
