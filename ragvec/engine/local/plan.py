@@ -17,9 +17,12 @@ from ragvec.engine.local.matches import Matches
 from ragvec.engine.local.newest import Absorbed
 from ragvec.engine.local.segments import Segment
 
-__all__ = ["Kind", "Part", "ann_target", "exact_part", "plan"]
+__all__ = ["ALWAYS_EXACT_ROWS", "Kind", "Part", "ann_target", "exact_part", "plan"]
 
 Kind = Literal["scan", "gather", "leaves", "ann"]
+
+ALWAYS_EXACT_ROWS = 5_000
+"""An index of up to so many rows is searched exactly: 0.2 ms in 384 dimensions."""
 
 _BYTES_SCANNED = 12_000.0
 _BYTES_GATHERED = 8_000.0
@@ -78,7 +81,7 @@ def plan(
     for segment in segments:
         covered = segment.last
         part = exact_part(segment.first, covered, rows=rows, live=live, dimension=dimension, matches=matches)
-        if part is not None and not math.isinf(effort):
+        if part is not None and rows > ALWAYS_EXACT_ROWS and not math.isinf(effort):
             part = _cheapest(
                 part,
                 segment,
