@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ class Data:
         numbers, nearness = self.number[first:last].tolist(), self.nearness[first:last].tolist()
         return [{"number": n, "nearness": r} for n, r in zip(numbers, nearness, strict=True)]
 
+    @cache  # noqa: B019
     def matching(self, name: str) -> np.ndarray:
         """The live rows that the filter of this name leaves."""
         kept = {
@@ -113,10 +115,16 @@ class Data:
         }[name]
         return np.flatnonzero(kept & self.live)
 
-    def nearest(self, query: int, name: str, k: int) -> tuple[list[str], np.ndarray]:
-        """Keys and distances of the k nearest, by distance and then by key."""
+    @cache  # noqa: B019  # lives as long as the module's tests
+    def ranked(self, query: int, name: str) -> np.ndarray:
+        """The live rows that match, by distance and then by key."""
         rows = self.matching(name)
-        order = rows[np.lexsort((self.keys[rows], self.exact[query, rows]))][:k]
+        found: np.ndarray = rows[np.lexsort((self.keys[rows].astype(int), self.exact[query, rows]))]
+        return found
+
+    def nearest(self, query: int, name: str, k: int) -> tuple[list[str], np.ndarray]:
+        """Keys and distances of the k nearest."""
+        order = self.ranked(query, name)[:k]
         return self.keys[order].tolist(), self.exact[query, order]
 
 
@@ -217,8 +225,9 @@ def worn(whole: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case
         yield Case(index, data)
 
 
-def forced(*kinds: Kind) -> Callable[..., tuple[Part, ...]]:
-    """A planner that has each segment searched in the kind given for it, or all of them in the one."""
+def forced(*kinds: Kind, everything: bool = False) -> Callable[..., tuple[Part, ...]]:
+    """A planner that has each segment searched in the kind given for it, or all of them in the one; with `everything`,
+    segments are asked to propose all their rows."""
 
     def parts(
         found: tuple[Segment, ...], *, rows: int, k: int, matches: Matches | None, absorbed: Absorbed, **_: Any
@@ -241,6 +250,7 @@ def forced(*kinds: Kind) -> Callable[..., tuple[Part, ...]]:
                 chosen.append(Part(kind, first, last, count, segment))
             else:
                 fetch = min(last - first, math.ceil((k + 2 * math.sqrt(k)) * (last - first) / count))
+                fetch = last - first if everything else fetch
                 newest = (absorbed.first, absorbed.last) if segment is absorbed.host else (0, 0)
                 covered = max(covered, newest[1])
                 chosen.append(Part(kind, first, last, count, segment, fetch, newest))
@@ -296,3 +306,18 @@ def test_of_many_equal_rows_those_with_the_least_keys(
         keys, distances = worn.data.nearest(0, name, k)
         assert len(set(distances.tolist())) == 1
         assert found.keys == keys
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_the_newest_rows_are_found_as_soon_as_they_are_there(
+    worn: Case, everything: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        worn.ask(slice(0, 1), k=1, name="none")  # a segment that absorbs rows does so some at a time
+    monkeypatch.setattr(search, "plan", forced("ann", everything=everything))
+    worn.engine.snapshot().plans.clear()
+    newest = slice(FIRST + SECOND, FIRST + SECOND + 100)
+    found = worn.index.query(worn.data.rows[newest], k=1)
+    different = [at for at, results in enumerate(found) if results.distances[0] > 1e-6]
+    assert len(different) <= (0 if everything else 3)
+    assert len(worn.index.query(worn.data.rows[newest][:3], k=ROWS)[0].keys) == worn.data.live.sum()
