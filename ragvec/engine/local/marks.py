@@ -76,7 +76,8 @@ class ChangeMark:
         flags = (os.O_RDWR if not self._read_only else os.O_RDONLY) | (os.O_CREAT if make else 0)
         try:
             handle = os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o666)
-        except (FileNotFoundError, PermissionError):
+        except OSError:
+            # Absent, not permitted, on a file system that became read-only: a reader asks SQLite, which knows better.
             if make:
                 raise
             return None
