@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ __all__ = ["at_least_one", "is_matrix", "to_effort", "to_filter", "to_keys", "to
 
 
 _MOST_PARSED = 256
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 _parsed: dict[tuple[bytes, tuple[str, ...]], Filter] = {}
 """Filters parsed lately, by content (in MessagePack, which keeps 1, 1.0 and true apart). Applications repeat a few
@@ -33,8 +36,11 @@ def to_filter(where: Mapping[str, Any] | Filter | None, spec: IndexSpec) -> Filt
     if isinstance(where, (And, Compare, Eq, Exists, In, Not, Or, StartsWith)):
         return where
     try:
-        key = (msgspec.msgpack.encode(where), spec.non_filterable)
+        # MessagePack writes a set like a list and a date like a text, which filters tell apart.
+        key = (msgspec.msgpack.encode(where), spec.non_filterable) if _is_plain(where) else None
     except (TypeError, OverflowError, ValueError, RecursionError):
+        key = None
+    if key is None:
         return parse_filter(where, non_filterable=spec.non_filterable)
     found = _parsed.get(key)
     if found is None:
@@ -43,6 +49,15 @@ def to_filter(where: Mapping[str, Any] | Filter | None, spec: IndexSpec) -> Filt
             _parsed.clear()
         _parsed[key] = found
     return found
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value consists of nothing but dicts, lists, tuples, texts, numbers, booleans and None."""
+    if type(value) is dict:
+        return all(map(_is_plain, value.values()))
+    if type(value) is list or type(value) is tuple:
+        return _SCALARS.issuperset(map(type, value)) or all(map(_is_plain, value))
+    return type(value) in _SCALARS
 
 
 def at_least_one(number: int, name: str) -> int:
@@ -54,9 +69,9 @@ def at_least_one(number: int, name: str) -> int:
 
 def to_effort(number: float) -> float:
     """The argument `effort`, a number above 0 or infinity. Raises InvalidRequest."""
-    if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not number > 0:
+    if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)) or not number > 0:
         raise InvalidRequest(f"Expected a number above 0, got {number!r} - at `effort`", path="effort")
-    return float(number)
+    return float(number) if number <= sys.float_info.max else math.inf
 
 
 def is_matrix(vector: Any) -> bool:
