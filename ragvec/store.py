@@ -23,7 +23,7 @@ import numpy as np
 
 from ragvec.api import buckets, indexes
 from ragvec.api.access import Session
-from ragvec.api.arguments import at_least_one, is_matrix, to_effort, to_filter, to_keys, to_metadata
+from ragvec.api.arguments import at_least_one, is_matrix, to_effort, to_filter, to_keys, to_metadata, to_recall_target
 from ragvec.api.client import Client
 from ragvec.api.dialects import NATIVE
 from ragvec.api.records import put_arrays, query_matrix, query_vector
@@ -363,16 +363,9 @@ class Index:
             InvalidRequest: `recall_target` is not above 0 and at most 1. InvalidVector, DimensionMismatch.
         """
         spec, engine = self._open()
-        if recall_target is not None and not (
-            isinstance(recall_target, (int, float, np.floating)) and 0.0 < recall_target <= 1.0
-        ):
-            raise InvalidRequest(
-                f"Expected a number above 0 and at most 1, got {recall_target!r} - at `recall_target`",
-                path="recall_target",
-            )
         matrix = None if queries is None else query_matrix(spec, queries)
         return engine.tune(
-            recall_target=None if recall_target is None else float(recall_target),
+            recall_target=to_recall_target(recall_target),
             queries=matrix,
             k=at_least_one(k, "k"),
         )

@@ -18,7 +18,7 @@ from ragvec.filters.nodes import EVERYTHING, And, Compare, Eq, Exists, Filter, I
 from ragvec.filters.parse import parse_filter
 from ragvec.types import Metadata
 
-__all__ = ["at_least_one", "is_matrix", "to_effort", "to_filter", "to_keys", "to_metadata"]
+__all__ = ["at_least_one", "is_matrix", "to_effort", "to_filter", "to_keys", "to_metadata", "to_recall_target"]
 
 
 _MOST_PARSED = 256
@@ -71,7 +71,19 @@ def to_effort(number: float) -> float:
     """The argument `effort`, a number above 0 or infinity. Raises InvalidRequest."""
     if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)) or not number > 0:
         raise InvalidRequest(f"Expected a number above 0, got {number!r} - at `effort`", path="effort")
-    return float(number) if number <= sys.float_info.max else math.inf
+    return math.inf if isinstance(number, int) and number > sys.float_info.max else float(number)
+
+
+def to_recall_target(number: float | None) -> float | None:
+    """The argument `recall_target`, a number above 0 and at most 1, or None. Raises InvalidRequest."""
+    if number is None:
+        return None
+    plain = isinstance(number, (int, float, np.integer, np.floating)) and not isinstance(number, bool)
+    if not plain or not 0.0 < number <= 1.0:
+        raise InvalidRequest(
+            f"Expected a number above 0 and at most 1, got {number!r} - at `recall_target`", path="recall_target"
+        )
+    return float(number)
 
 
 def is_matrix(vector: Any) -> bool:
