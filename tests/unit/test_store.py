@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,3 +174,76 @@ def test_stores_and_figures_are_tables_in_notebooks(tmp_path: Path) -> None:
     for part in ("<td", "lab", "points", "cosine", "&lt;b&gt;", "exact over 1"):
         assert part in shown
     assert "<b>" not in shown
+
+
+@pytest.mark.parametrize("effort", [0, -1, math.nan, True, "2", None])
+def test_efforts_are_numbers_above_0(index: ragvec.Index, effort: Any) -> None:
+    for call in (index.query, index.explain):
+        with pytest.raises(InvalidRequest, match="Expected a number above 0, got .* - at `effort`"):
+            call([1, 0, 0], effort=effort)
+
+
+def test_any_effort_finds_what_few_rows_hold(index: ragvec.Index) -> None:
+    for effort in (5e-324, 0.1, 1, np.float32(3), 10**400, math.inf):
+        assert index.query([1, 0, 0], k=2, effort=effort).keys == ["a", "b"]
+
+
+def test_an_explanation_tells_the_steps_from_the_snapshot_to_the_keys(index: ragvec.Index) -> None:
+    found = index.explain([1, 0, 0], k=2, where={"n": {"$gte": 2}})
+    names = [step.name for step in found.steps]
+    assert names[:3] == ["snapshot", "filter", "plan"]
+    assert names[-2:] == ["order", "keys"]
+    assert (found.k, found.rows, found.matches, found.exact, found.recall, found.effort) == (2, 3, 2, True, 1.0, 1.0)
+    assert all(step.microseconds >= 0 for step in found.steps)
+    assert found.microseconds == sum(step.microseconds for step in found.steps)
+    text = str(found)
+    head, *lines = text.splitlines()
+    assert head.startswith("k = 2 of 2 matching rows, 3 in all · exact · effort 1 · ")
+    assert head.endswith(" µs")
+    assert [line.split()[0] for line in lines] == [name.split()[0] for name in names]
+    assert "3 rows → " in lines[1]
+    assert "rows 0 to 2" in lines[2]
+    assert found._repr_html_() == f"<pre>{html.escape(text)}</pre>"
+    assert "filter" not in [step.name for step in index.explain([1, 0, 0]).steps]
+
+
+def test_an_explanation_of_a_search_that_finds_nothing(index: ragvec.Index) -> None:
+    found = index.explain([1, 0, 0], where={"n": 9}, effort=math.inf)
+    assert (found.matches, found.exact) == (0, True)
+    assert "k = 10 of 0 matching rows, 3 in all · exact · effort inf" in str(found)
+
+
+def test_explaining_refuses_what_a_query_refuses(index: ragvec.Index) -> None:
+    for vector in ([1, 2], [1, 2, math.nan], [0, 0, 0], "abc"):
+        with pytest.raises(InvalidVector):
+            index.explain(vector)
+    with pytest.raises(InvalidFilter):
+        index.explain([1, 0, 0], where={"text": "x"})
+    with pytest.raises(InvalidRequest, match="at `k`"):
+        index.explain([1, 0, 0], k=0)
+
+
+@pytest.mark.parametrize("target", [0, 1.5, -1, math.nan, True, "0.9"])
+def test_a_recall_target_is_above_0_and_at_most_1(index: ragvec.Index, target: Any) -> None:
+    with pytest.raises(
+        InvalidRequest, match="Expected a number above 0 and at most 1, got .* - at `recall_target`"
+    ) as caught:
+        index.tune(recall_target=target)
+    assert repr(target) in str(caught.value)
+
+
+def test_queries_for_tuning_are_a_matrix_of_the_dimension(index: ragvec.Index) -> None:
+    with pytest.raises(InvalidVector, match="Invalid query 1: "):
+        index.tune(queries=[[1, 0, 0], [1, math.nan, 0]])
+    with pytest.raises(InvalidVector, match="3"):
+        index.tune(queries=np.ones((2, 4)))
+    with pytest.raises(InvalidRequest, match="at `k`"):
+        index.tune(queries=AXES, k=0)
+    assert index.property("search") is None, "what was refused changed nothing"
+
+
+def test_tuning_a_small_index_tells_that_it_is_exact(index: ragvec.Index) -> None:
+    found = index.tune(recall_target=0.9, queries=AXES, k=2)
+    assert (found.recall_target, found.recall, found.k, found.queries) == (0.9, 1.0, 2, 3)
+    assert index.tune(recall_target=0.5).recall == 1.0
+    assert index.query([1, 0, 0], k=1).keys == ["a"]

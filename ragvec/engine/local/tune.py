@@ -61,4 +61,4 @@ def _recall(found: list[Ranking], exact: list[Ranking]) -> float:
         for some, best in zip(found, exact, strict=True)
         if len(best.distances)
     ]
-    return float(np.mean(shares)) if shares else 1.0
+    return math.fsum(shares) / len(shares) if shares else 1.0
