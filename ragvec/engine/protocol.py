@@ -84,13 +84,14 @@ class Ranking(msgspec.Struct, frozen=True, eq=False):
 
     Distances are exact, in the units of the metric (cosine: 1 − cos θ; euclidean: the root, not the square). `rows`
     mean something only to the engine and `generation` that gave them; `exact` tells that no approximation took part in
-    choosing them.
+    choosing them. `keys` are there when they cost nothing.
     """
 
     rows: RowArray
     distances: Distances
     generation: int
     exact: bool
+    keys: list[str] | None = None
 
 
 class SegmentStats(msgspec.Struct, frozen=True):

@@ -73,6 +73,8 @@ def _read(
     index: IndexEngine, ranking: Ranking, request: SearchRequest, start: int, stop: int | None, *, drop_deleted: bool
 ) -> Hits:
     rows, distances = ranking.rows[start:stop], ranking.distances[start:stop]
+    if ranking.keys is not None and not (request.data or request.metadata or drop_deleted):
+        return Hits(None, distances, keys=ranking.keys[start:stop])
     records = index.fetch(
         rows,
         generation=ranking.generation,

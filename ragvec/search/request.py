@@ -25,14 +25,38 @@ class SearchRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     effort: float = 1.0
 
 
-class Hits(msgspec.Struct, frozen=True, eq=False):
+class Hits:
     """The answer to one query, nearest first, ties in byte order of key.
 
-    `distances` is float32 (len(records),) in the units of the index's metric: 1 − cos θ, or the root for euclidean.
+    `distances` is float32 (len(keys),) in the units of the index's metric: 1 − cos θ, or the root for euclidean.
+    Records without data and metadata are made from `keys` when they are asked for.
     """
 
-    records: tuple[Record, ...]
-    distances: Distances
+    __slots__ = ("_keys", "_records", "distances")
+
+    def __init__(
+        self, records: tuple[Record, ...] | None, distances: Distances, *, keys: list[str] | None = None
+    ) -> None:
+        self._records = records
+        self._keys = keys
+        self.distances = distances
+
+    def __len__(self) -> int:
+        return len(self.distances)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records with what was asked for."""
+        if self._records is None:
+            self._records = tuple(map(Record, self.keys))
+        return self._records
+
+    @property
+    def keys(self) -> list[str]:
+        """Their keys; not to be modified."""
+        if self._keys is None:
+            self._keys = [record.key for record in self._records or ()]
+        return self._keys
 
 
 class SearchPage(msgspec.Struct, frozen=True, eq=False):

@@ -53,7 +53,7 @@ class Results(Sequence[Hit]):
     @property
     def keys(self) -> list[str]:
         """The keys, in order."""
-        return [record.key for record in self._hits.records]
+        return list(self._hits.keys)
 
     @property
     def distances(self) -> Distances:
@@ -75,7 +75,7 @@ class Results(Sequence[Hit]):
         return frame
 
     def __len__(self) -> int:
-        return len(self._hits.records)
+        return len(self._hits)
 
     @overload
     def __getitem__(self, position: int) -> Hit: ...

@@ -25,7 +25,7 @@ from ragvec.engine.protocol import Explanation, Ranking, SearchStep
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import FloatMatrix, FloatVector, RowArray
 
-__all__ = ["Trace", "explain", "search"]
+__all__ = ["Lean", "Trace", "explain", "search"]
 
 _LATE = 0.7
 """Proposals after this share of them are late: where so many of the nearest are among these as may be lost, others are
@@ -68,6 +68,11 @@ def search(
     trace: Trace | None = None,
 ) -> list[Ranking]:
     """One ranking a query, each of min(k, matches) rows, nearest first, ties by key."""
+    asked = (k, recall_target, effort)
+    if where is EVERYTHING and len(queries) == 1 and trace is None:
+        lean = snapshot.lean.get(asked)
+        if lean is not None and (found := lean(snapshot, queries[0])) is not None:
+            return [found]
     matches = None if where == EVERYTHING else snapshot.matches(where)
     count = snapshot.live if matches is None else matches.count
     k = min(k, count)
@@ -81,6 +86,8 @@ def search(
         trace.step("plan", rows=snapshot.rows, candidates=count, detail=", ".join(map(_described, parts)))
     run = _Run(snapshot, parts, k=k, matches=matches, recall_target=recall_target, effort=effort, trace=trace)
     exact = all(part.segment is None for part in parts)
+    if len(parts) == 1 and matches is None and not exact and snapshot.alive is None:
+        snapshot.lean[asked] = Lean(snapshot, parts[0], k=k, recall_target=recall_target, effort=effort)
     ranked = [_rank(snapshot, found, k=k, exact=exact) for found in _divided(run, queries, exact=exact)]
     if trace is not None:
         trace.step("order", rows=k, candidates=k)
@@ -136,6 +143,38 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class Lean:
+    """What most searches come to, with no step that it does not need: one query, no filter, nothing deleted, and one
+    segment that has all rows."""
+
+    __slots__ = ("_absorbed", "_ann", "_effort", "_k", "_metric", "_part", "_recall_target", "_rows", "_segments")
+
+    def __init__(self, snapshot: Snapshot, part: Part, *, k: int, recall_target: float, effort: float) -> None:
+        assert part.segment is not None
+        self._part = part
+        self._segments = snapshot.segments()
+        self._ann = part.segment.ann
+        self._absorbed = self._ann.absorbed
+        self._rows = snapshot.generation.vectors.rows(snapshot.rows)
+        self._metric = snapshot.generation.spec.metric
+        self._k, self._recall_target, self._effort = k, recall_target, effort
+
+    def __call__(self, snapshot: Snapshot, query: FloatVector) -> Ranking | None:
+        """The k nearest with their keys; None where that takes more than this."""
+        generation, ann, k = snapshot.generation, self._ann, self._k
+        if generation.segments.current(wait=False) is not self._segments or ann.absorbed != self._absorbed:
+            return None
+        candidates = ann.nearest_candidates(
+            query, k=self._part.fetch, effort=self._effort, recall_target=self._recall_target
+        )
+        if self._absorbed or self._part.first:
+            candidates = _numbered(self._part, candidates)
+        rows, distances = rescore(self._rows, query, candidates=candidates, k=k, metric=self._metric)
+        if len(rows) != k or len(candidates) <= k or (distances[1:] == distances[:-1]).any():
+            return None
+        return Ranking(rows, distances, generation.number, False, generation.keys(rows))
+
+
 class _Run:
     """One search under way, for any number of queries; shared by threads."""
 
@@ -167,14 +206,6 @@ class _Run:
 
     def __call__(self, queries: FloatMatrix) -> list[Neighbours]:
         """The k nearest to each query, and what ties with the last."""
-        if len(queries) == 1 and len(self.parts) == 1 and self.parts[0].kind == "ann" and self.trace is None:
-            # What nearly all searches come to, without the lists that the others need.
-            (proposed,) = self._proposed(self.parts[0], queries)
-            kept = self._kept(proposed)
-            best = rescore(self.rows, queries[0], candidates=kept, k=self.k, metric=self.metric)
-            if not self._doubtful(self.parts[0], proposed, kept=kept, best=best):
-                return [best]
-            return [self._finish(queries[0], [proposed])]
         looked = [self._look(part, queries) for part in self.parts]
         return [self._finish(query, [found[at] for found in looked]) for at, query in enumerate(queries)]
 

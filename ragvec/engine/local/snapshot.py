@@ -28,6 +28,7 @@ from ragvec.types import RowArray
 
 if TYPE_CHECKING:
     from ragvec.engine.local.plan import Part
+    from ragvec.engine.local.search import Lean
 
 __all__ = ["Generation", "Snapshot"]
 
@@ -51,6 +52,7 @@ class Snapshot:
         self.alive = alive
         self.live = rows - len(dead)
         self.plans: dict[Hashable, tuple[Part, ...]] = {}
+        self.lean: dict[tuple[int, float, float], Lean] = {}
         """How searches of this snapshot run; kept by whoever plans them."""
 
     def segments(self, *, newest: bool = False) -> tuple[Segment, ...]:
