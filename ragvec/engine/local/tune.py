@@ -56,9 +56,11 @@ def measured(
 
 
 def _recall(found: list[Ranking], exact: list[Ranking]) -> float:
-    shares = [
-        np.count_nonzero(some.distances <= best.distances[-1]) / len(best.distances)
+    """The share of the exact nearest that were found, all lists of which are of one length."""
+    wanted = sum(len(best.distances) for best in exact)
+    there = sum(
+        int(np.count_nonzero(some.distances <= best.distances[-1]))
         for some, best in zip(found, exact, strict=True)
         if len(best.distances)
-    ]
-    return math.fsum(shares) / len(shares) if shares else 1.0
+    )
+    return there / wanted if wanted else 1.0
