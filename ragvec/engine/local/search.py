@@ -147,7 +147,18 @@ class Lean:
     """What most searches come to, with no step that it does not need: one query, no filter, nothing deleted, and one
     segment that has all rows."""
 
-    __slots__ = ("_absorbed", "_ann", "_effort", "_k", "_metric", "_part", "_recall_target", "_rows", "_segments")
+    __slots__ = (
+        "_absorbed",
+        "_ann",
+        "_effort",
+        "_k",
+        "_keys",
+        "_metric",
+        "_part",
+        "_recall_target",
+        "_rows",
+        "_segments",
+    )
 
     def __init__(self, snapshot: Snapshot, part: Part, *, k: int, recall_target: float, effort: float) -> None:
         assert part.segment is not None
@@ -155,6 +166,7 @@ class Lean:
         self._segments = snapshot.segments()
         self._ann = part.segment.ann
         self._absorbed = self._ann.absorbed
+        self._keys = None if self._absorbed or part.first else part.segment.keys
         self._rows = snapshot.generation.vectors.rows(snapshot.rows)
         self._metric = snapshot.generation.spec.metric
         self._k, self._recall_target, self._effort = k, recall_target, effort
@@ -172,7 +184,8 @@ class Lean:
         rows, distances = rescore(self._rows, query, candidates=candidates, k=k, metric=self._metric)
         if len(rows) != k or len(candidates) <= k or (distances[1:] == distances[:-1]).any():
             return None
-        return Ranking(rows, distances, generation.number, False, generation.keys(rows))
+        keys = self._keys.take(rows) if self._keys is not None else generation.keys(rows)
+        return Ranking(rows, distances, generation.number, False, keys)
 
 
 class _Run:

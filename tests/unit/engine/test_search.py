@@ -87,7 +87,8 @@ def test_no_queries_and_no_matches(engine: LocalIndex) -> None:
     assert engine.search(np.empty((0, DIMENSION), np.float32), k=3) == []
     assert engine.search(np.empty((0, DIMENSION), np.float32), k=3, where=parse_filter({"c": 99})) == []
     (none,) = engine.search(vectors()[0][:1], k=3, where=parse_filter({"c": 99}))
-    assert (len(none.rows), none.rows.dtype, none.distances.dtype, none.exact) == (0, np.uint32, np.float32, True)
+    assert (len(none.rows), len(none.distances), none.exact) == (0, 0, True)
+    assert (none.rows.dtype.name, none.distances.dtype.name) == ("uint32", "float32")
 
 
 def test_more_than_there_are(engine: LocalIndex) -> None:
