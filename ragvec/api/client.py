@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import inspect
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +19,7 @@ import msgspec
 from ragvec.api.access import Session
 from ragvec.api.decode import parameters
 from ragvec.api.dialects import dialect as dialect_named
-from ragvec.api.exceptions import ClientExceptions, client_error
+from ragvec.api.exceptions import ClientExceptions, client_error, request_id
 from ragvec.api.operations import OPERATIONS, perform
 from ragvec.api.paginator import PAGINATED, Paginator
 from ragvec.engine.protocol import Engine
@@ -183,7 +182,7 @@ class Client:
         for part in _timed(document):
             part["creationTime"] = datetime.datetime.fromtimestamp(part["creationTime"], datetime.timezone.utc)
         document["ResponseMetadata"] = {
-            "RequestId": str(uuid.uuid4()),
+            "RequestId": request_id(),
             "HTTPStatusCode": 200,
             "HTTPHeaders": {},
             "RetryAttempts": 0,

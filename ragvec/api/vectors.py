@@ -127,7 +127,10 @@ def query_vectors(session: Session, request: QueryVectors) -> QueryResult:
         data=squared or bool(request.return_data),
         metadata=bool(request.return_metadata),
     )
-    digest = _query_digest(spec, request, search, vector)
+    size = request.max_results or limits.query_page
+    # What binds tokens to their request is not needed where everything fits one page.
+    paged = request.next_token is not None or (size is not None and request.top_k > size)
+    digest = _query_digest(spec, request, search, vector) if paged else b""
     page = _query_page(session, spec, request, search=search, digest=digest)
     return QueryResult(
         vectors=_squared_hits(page, request, vector) if squared else _hits(page, request),

@@ -121,7 +121,7 @@ def build_segment(generation: Generation, first: int, last: int, *, lane: Lane) 
     """Build the segment over the rows [first, last); False when somebody else is building in the lane."""
     with operation():
         rows = generation.vectors.rows(last)[first:last]
-    built = generation.segments.build(first, last, rows, keys=lambda: generation.records.keys(first, last), lane=lane)
+    built = generation.segments.build(first, last, rows, columns=generation.records.columns(first, last), lane=lane)
     return built is not None
 
 

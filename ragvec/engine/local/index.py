@@ -199,6 +199,10 @@ class LocalIndex:
                 if only_keys:
                     named = zip(rows.tolist(), current.keys(rows), strict=True)
                     return [None if row in gone else Record(key) for row, key in named]
+                if metadata:
+                    found = [row for row in current.stored(rows) if row.row not in gone]
+                    present = iter(_records(source.vectors, found, data=data, metadata=True))
+                    return [None if row in gone else next(present) for row in rows.tolist()]
             numbers = rows.tolist()
             stored = source.records.by_rows(numbers, metadata=metadata)
             if drop_deleted and source is not current:

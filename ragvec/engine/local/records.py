@@ -15,9 +15,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from ragvec.engine.local.columns import KEYS_FILE, METADATA_FILE
 from ragvec.engine.local.sqlite import Database
 
 __all__ = ["SLOTS", "Changes", "Records", "State", "StoredRow", "WholeRow", "slot_of"]
+
+_COLUMN_ROWS = 32_768
 
 SLOTS = 1 << 16
 """Keys hash to this many slots; a listing segment is a range of them."""
@@ -188,11 +191,23 @@ class Records:
             cursor = sql.execute("SELECT metadata FROM records WHERE row >= ? AND row < ? ORDER BY row", (first, last))
             return [metadata for (metadata,) in cursor]
 
-    def keys(self, first: int, last: int) -> list[str]:
-        """The keys of rows [first, last), dead ones included, in row order."""
-        with self._database.read() as sql:
-            cursor = sql.execute("SELECT key FROM records WHERE row >= ? AND row < ? ORDER BY row", (first, last))
-            return [key for (key,) in cursor]
+    def columns(self, first: int, last: int) -> dict[str, Iterator[list[bytes]]]:
+        """Keys and metadata of rows [first, last), dead ones included, in row order, some thousand at a time; by the
+        names of `ragvec.engine.local.columns`. No metadata is empty."""
+        return {
+            KEYS_FILE: self._column("CAST(key AS BLOB)", first, last),
+            METADATA_FILE: self._column("coalesce(metadata, x'')", first, last),
+        }
+
+    def _column(self, expression: str, first: int, last: int) -> Iterator[list[bytes]]:
+        for start in range(first, last, _COLUMN_ROWS):
+            stop = min(start + _COLUMN_ROWS, last)
+            with self._database.read() as sql:
+                cursor = sql.execute(
+                    f"SELECT {expression} FROM records WHERE row >= ? AND row < ? ORDER BY row", (start, stop)
+                )
+                values = [value for (value,) in cursor]
+            yield values
 
     def by_keys(self, keys: Sequence[str], *, metadata: bool) -> list[StoredRow]:
         """The live rows of these keys, in the order of `keys`, absent keys left out."""

@@ -21,9 +21,10 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -31,7 +32,7 @@ from ragvec.ann.backends import AnnBackend, AnnSegment
 from ragvec.ann.leaves import LEAVES_FILE, Leaves
 from ragvec.ann.sealed import seal
 from ragvec.ann.segment_files import written_by
-from ragvec.engine.local.keys import KEYS_FILE, KeyColumn, write_keys
+from ragvec.engine.local.columns import KEYS_FILE, METADATA_FILE, Column, KeyColumn, write_column
 from ragvec.engine.local.layout import sync_folder
 from ragvec.engine.local.lease import BuildLease
 from ragvec.engine.local.merging import SEGMENT_MIN_ROWS, Lane, next_merge, next_tail
@@ -58,7 +59,7 @@ _SETTLED_SECONDS = 2.0
 class Segment(msgspec.Struct, frozen=True, eq=False):
     """An open segment over the rows [first, last); positions that `ann` gives count from `first`.
 
-    `keys` are those of its rows, `leaves` what filtered searches need; either is None in a segment that has none.
+    `keys` and `metadata` are those of its rows, `leaves` what filtered searches need; each is None where there is none.
     """
 
     first: int
@@ -67,6 +68,7 @@ class Segment(msgspec.Struct, frozen=True, eq=False):
     folder: Path
     backend: str
     keys: KeyColumn | None = None
+    metadata: Column | None = None
     leaves: Leaves | None = None
 
     def stats(self, *, recall_target: float) -> SegmentStats:
@@ -183,11 +185,11 @@ class SegmentSet:
         last: int,
         rows: FloatMatrix,
         *,
-        keys: Callable[[], Sequence[str]] | None = None,
+        columns: Mapping[str, Iterable[Sequence[bytes]]] = MappingProxyType({}),
         lane: Lane = "tail",
     ) -> Segment | None:
         """Build and open the segment over [first, last), whose vectors are `rows` float32 (last − first, dimension) and
-        whose keys `keys` gives when they are wanted.
+        whose `columns` are as in `ragvec.engine.local.columns`, by file name.
 
         None when another thread or process is building in the lane, and without a backend. A segment that is there
         already and holds the whole range is returned as it is. On success the segments within the range are removed;
@@ -206,7 +208,9 @@ class SegmentSet:
                 if not held:
                     return None
                 self._sweep(lane)
-                return self._present(first, last) or self._build(self._backend, first, last, rows, keys=keys, lane=lane)
+                return self._present(first, last) or self._build(
+                    self._backend, first, last, rows, columns=columns, lane=lane
+                )
         except OSError as error:
             raise store_error(error, self._folder) from error
 
@@ -356,6 +360,7 @@ class SegmentSet:
             folder=folder,
             backend=self._backend.name,
             keys=KeyColumn(folder / KEYS_FILE, count=last - first) if (folder / KEYS_FILE).exists() else None,
+            metadata=Column(folder / METADATA_FILE, count=last - first) if (folder / METADATA_FILE).exists() else None,
             leaves=Leaves.load(folder) if (folder / LEAVES_FILE).exists() else None,
         )
 
@@ -398,15 +403,15 @@ class SegmentSet:
         last: int,
         rows: FloatMatrix,
         *,
-        keys: Callable[[], Sequence[str]] | None,
+        columns: Mapping[str, Iterable[Sequence[bytes]]],
         lane: Lane,
     ) -> Segment:
         unfinished = self._folder / f"{_UNFINISHED}{lane}-{uuid.uuid4().hex}"
         unfinished.mkdir()
         try:
             report = backend.build(rows, metric=self._metric, recall_target=self._recall_target, folder=unfinished)
-            if keys is not None:
-                write_keys(unfinished / KEYS_FILE, keys())
+            for name, parts in columns.items():
+                write_column(unfinished / name, parts)
             if len(rows) >= LEAVES_MIN_ROWS and not report.exhaustive:
                 of_row = backend.open(unfinished).row_leaves()
                 Leaves.measure(rows, of_row, metric=self._metric).save(unfinished)

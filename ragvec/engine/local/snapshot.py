@@ -18,7 +18,7 @@ from ragvec.engine.local.matches import MatchCache, Matches
 from ragvec.engine.local.newest import NewestRows
 from ragvec.engine.local.posting_feed import PostingFeed
 from ragvec.engine.local.postings import PostingView
-from ragvec.engine.local.records import Records
+from ragvec.engine.local.records import Records, StoredRow
 from ragvec.engine.local.segments import Segment, SegmentSet
 from ragvec.engine.local.vectors import VectorFile
 from ragvec.engine.protocol import IndexSpec
@@ -169,6 +169,31 @@ class Generation:
             for at, row in zip(left.tolist(), numbers, strict=True):
                 found[at] = stored[row]
         return cast("list[str]", found)
+
+    def stored(self, rows: RowArray) -> list[StoredRow]:
+        """Keys and metadata of these rows, dead ones included, in that order."""
+        segments = self.segments.current(wait=False)
+        numbers = rows.tolist()
+        if len(segments) == 1 and numbers and max(numbers) < segments[0].last:
+            keys, metadata = segments[0].keys, segments[0].metadata
+            if keys is not None and metadata is not None:
+                return [
+                    StoredRow(row, key, blob or None)
+                    for row, key, blob in zip(numbers, keys.take(rows), metadata.blobs(numbers), strict=True)
+                ]
+        found: dict[int, StoredRow] = {}
+        left = numbers
+        for segment in segments:
+            inside = [row for row in left if segment.first <= row < segment.last]
+            if inside and segment.metadata is not None and segment.keys is not None:
+                positions = [row - segment.first for row in inside]
+                keys_there = segment.keys.take(np.array(positions, dtype=np.uint32))
+                for row, key, blob in zip(inside, keys_there, segment.metadata.blobs(positions), strict=True):
+                    found[row] = StoredRow(row, key, blob or None)
+                left = [row for row in left if row not in found]
+        if left:
+            found.update(self.records.by_rows(left, metadata=True))
+        return [found[row] for row in numbers]
 
     def _recent_keys(self, rows: list[int]) -> dict[int, str]:
         """The keys of at least these rows, which no segment has; those found once are kept."""

@@ -14,7 +14,7 @@ from ragvec.types import FloatMatrix
 
 __all__ = ["SETTINGS", "Settings", "measured"]
 
-SETTINGS = "search"
+SETTINGS = "ragvec.search"
 """The property of an index under which the catalog keeps its settings."""
 
 _EFFORTS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0, 16.0, 32.0)

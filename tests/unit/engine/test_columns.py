@@ -13,7 +13,7 @@ from ragvec.ann.backends import available_backend
 from ragvec.ann.sealed import CHECKSUMS, seal
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.index import LocalIndex
-from ragvec.engine.local.keys import KEYS_FILE, KeyColumn, write_keys
+from ragvec.engine.local.columns import KEYS_FILE, KeyColumn, write_keys
 from ragvec.errors import Corrupted
 from ragvec.store import Index, Store
 
@@ -69,7 +69,7 @@ def test_another_number_of_keys_than_expected(tmp_path: Path, keys: list[str]) -
     write_keys(path, keys)
     for count in (len(keys) - 1, len(keys) + 1, 2**40):
         if count >= 0:
-            with pytest.raises(Corrupted, match=r"`.*keys\.bin` is not the keys of its segment, or was damaged"):
+            with pytest.raises(Corrupted, match=r"`.*keys\.bin` is not a column of its segment, or was damaged"):
                 KeyColumn(path, count=count)
 
 
