@@ -11,9 +11,9 @@ import pytest
 
 from ragvec.ann.backends import available_backend
 from ragvec.ann.sealed import CHECKSUMS, seal
+from ragvec.engine.local.columns import KEYS_FILE, KeyColumn, write_keys
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.index import LocalIndex
-from ragvec.engine.local.columns import KEYS_FILE, KeyColumn, write_keys
 from ragvec.errors import Corrupted
 from ragvec.store import Index, Store
 
