@@ -19,6 +19,7 @@ from ragvec.types import Distances, FloatMatrix, FloatVector, Metric
 
 __all__ = [
     "Probe",
+    "cosine_error",
     "dots",
     "exact_distances",
     "lower_upper_bounds",
@@ -106,15 +107,22 @@ def _cosine(block: _Wide, probe: Probe) -> Distances:
     distance = _vecdot(block, probe.wide)
     distance /= np.sqrt(norms, out=norms)
     np.subtract(1.0, distance, out=distance)
-    # Products of float32 are exact in float64. In either order a sum of d of them is off by d·u of both norms at most,
-    # a norm's square by d·u of itself; twice that for two orders.
-    error = (5 * block.shape[1] + 32) * _ROUNDING
+    error = cosine_error(block.shape[1])
     low: Distances = (distance - error).astype(np.float32)
     high: Distances = (distance + error).astype(np.float32)
     if low.tobytes() != high.tobytes():
         unsettled = low != high
         low[unsettled] = _cosine_by_definition(block[unsettled], probe)
     return low
+
+
+def cosine_error(dimension: int) -> float:
+    """By how much cosine distances from float64 sums in two orders differ at most.
+
+    Products of float32 are exact in float64. In either order a sum of d of them is off by d·u of both norms at most, a
+    norm's square by d·u of itself; twice that for two orders.
+    """
+    return (5 * dimension + 32) * _ROUNDING
 
 
 def _cosine_by_definition(block: _Wide, probe: Probe) -> Distances:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ragvec.ann.exact import Neighbours, among, nearest, rescore
+from ragvec.ann.exact import Neighbours, among, nearest, nearest_of_few, rescore
 from ragvec.engine.local.matches import Matches
 from ragvec.engine.local.newest import NOTHING_ABSORBED
 from ragvec.engine.local.plan import Part, ann_target, exact_part, plan
@@ -153,7 +153,7 @@ class Lean:
         "_effort",
         "_k",
         "_keys",
-        "_metric",
+        "_norms",
         "_part",
         "_recall_target",
         "_rows",
@@ -166,9 +166,11 @@ class Lean:
         self._segments = snapshot.segments()
         self._ann = part.segment.ann
         self._absorbed = self._ann.absorbed
+        self._norms = None
+        if snapshot.generation.spec.metric == "cosine" and not self._absorbed:
+            self._norms = part.segment.norms
         self._keys = None if self._absorbed or part.first else part.segment.keys
         self._rows = snapshot.generation.vectors.rows(snapshot.rows)
-        self._metric = snapshot.generation.spec.metric
         self._k, self._recall_target, self._effort = k, recall_target, effort
 
     def __call__(self, snapshot: Snapshot, query: FloatVector) -> Ranking | None:
@@ -181,9 +183,12 @@ class Lean:
         )
         if self._absorbed or self._part.first:
             candidates = _numbered(self._part, candidates)
-        rows, distances = rescore(self._rows, query, candidates=candidates, k=k, metric=self._metric)
-        if len(rows) != k or len(candidates) <= k or (distances[1:] == distances[:-1]).any():
+        if self._norms is None:
             return None
+        found = nearest_of_few(self._rows, query, candidates=candidates, k=k, norms=self._norms)
+        if found is None:
+            return None
+        rows, distances = found
         keys = self._keys.take(rows) if self._keys is not None else generation.keys(rows)
         return Ranking(rows, distances, generation.number, False, keys)
 

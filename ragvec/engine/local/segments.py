@@ -27,11 +27,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
+import numpy as np
 
 from ragvec.ann.backends import AnnBackend, AnnSegment
 from ragvec.ann.leaves import LEAVES_FILE, Leaves
 from ragvec.ann.sealed import seal
 from ragvec.ann.segment_files import written_by
+from ragvec.distance import row_norms
 from ragvec.engine.local.columns import KEYS_FILE, METADATA_FILE, Column, KeyColumn, write_column
 from ragvec.engine.local.layout import sync_folder
 from ragvec.engine.local.lease import BuildLease
@@ -48,6 +50,7 @@ LEAVES_MIN_ROWS = 16_384
 
 _log = logging.getLogger("ragvec.segments")
 _NAME = re.compile(r"(\d{12})-(\d{12})")
+_NORMS = "norms.npy"
 _UNFINISHED = "tmp-"
 _SUPERSEDED = "old-"
 _LEASES: dict[Lane, str] = {"tail": "build.lock", "merge": "merge.lock"}
@@ -60,6 +63,7 @@ class Segment(msgspec.Struct, frozen=True, eq=False):
     """An open segment over the rows [first, last); positions that `ann` gives count from `first`.
 
     `keys` and `metadata` are those of its rows, `leaves` what filtered searches need; each is None where there is none.
+    `norms` are the least and the greatest norm of its rows.
     """
 
     first: int
@@ -69,6 +73,7 @@ class Segment(msgspec.Struct, frozen=True, eq=False):
     backend: str
     keys: KeyColumn | None = None
     metadata: Column | None = None
+    norms: tuple[float, float] | None = None
     leaves: Leaves | None = None
 
     def stats(self, *, recall_target: float) -> SegmentStats:
@@ -361,6 +366,7 @@ class SegmentSet:
             backend=self._backend.name,
             keys=KeyColumn(folder / KEYS_FILE, count=last - first) if (folder / KEYS_FILE).exists() else None,
             metadata=Column(folder / METADATA_FILE, count=last - first) if (folder / METADATA_FILE).exists() else None,
+            norms=_read_norms(folder / _NORMS),
             leaves=Leaves.load(folder) if (folder / LEAVES_FILE).exists() else None,
         )
 
@@ -415,6 +421,8 @@ class SegmentSet:
             if len(rows) >= LEAVES_MIN_ROWS and not report.exhaustive:
                 of_row = backend.open(unfinished).row_leaves()
                 Leaves.measure(rows, of_row, metric=self._metric).save(unfinished)
+            norms = row_norms(rows)
+            np.save(unfinished / _NORMS, np.array([norms.min(), norms.max()], dtype=np.float32))
             seal(unfinished)
             segment = self._opened(first, last, unfinished)
         except BaseException:
@@ -459,6 +467,16 @@ class SegmentSet:
             other = path.name.startswith(tuple(f"{_UNFINISHED}{name}-" for name in _LEASES if name != lane))
             if path.name.startswith((_UNFINISHED, _SUPERSEDED)) and not other:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _read_norms(path: Path) -> tuple[float, float] | None:
+    try:
+        least, greatest = np.load(path, allow_pickle=False).tolist()
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise Corrupted(f"`{path}` is not the range of norms of its segment: {error}", store=str(path)) from error
+    return least, greatest
 
 
 def _name(first: int, last: int) -> str:
