@@ -33,7 +33,7 @@ _LITTLE = 0.25
 _LEAST = 3
 """Segments that a merge under load joins; with fewer, the same rows would be built more often."""
 
-_ABSORBED_SHARE = 1 / 16
+_ABSORBED_SHARE = 1 / 8
 """How many of the newest rows may wait for their segment, as a share of those covered, where segments absorb them; in a
 process that opens the index they are searched exactly at first."""
 
@@ -62,7 +62,7 @@ def next_tail(segments: Sequence[Span], rows: int, *, absorbing: bool = False) -
     processes that have long been open, and may be more.
     """
     first = segments[-1].last if segments else 0
-    if rows - first < max(SEGMENT_MIN_ROWS, _ABSORBED_SHARE * first if absorbing else 0):
+    if rows - first < _least(first, absorbing=absorbing):
         return None
     small = 0
     while small < len(segments) and _length(segments[-1 - small]) < _SMALL_ROWS:
@@ -93,6 +93,13 @@ def next_merge(segments: Sequence[Span], *, tidy: bool) -> tuple[int, int] | Non
     if end - at < (2 if tidy else _LEAST):
         return None
     return segments[at].first, segments[end - 1].last
+
+
+def _least(first: int, *, absorbing: bool) -> float:
+    """How many rows after the first `first` are worth a segment."""
+    if not (absorbing and first):
+        return SEGMENT_MIN_ROWS
+    return max(min(2 * SEGMENT_MIN_ROWS, first / 2), _ABSORBED_SHARE * first)
 
 
 def _length(segment: Span) -> int:

@@ -8,9 +8,11 @@ their place: then what was absorbed is forgotten with the opened segment that ho
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from typing import NamedTuple
 
+from ragvec.distance import row_norms
 from ragvec.engine.local import forks
 from ragvec.engine.local.segments import Segment
 from ragvec.engine.local.vectors import VectorFile
@@ -46,6 +48,7 @@ class _State:
         self.segments = segments
         self.first = self.last = segments[-1].last if segments else 0
         fresh = [segment for segment in segments if not segment.ann.report.exhaustive and not segment.ann.absorbed]
+        self.norms = self.first, math.inf, 0.0
         self.host = max(fresh, key=lambda segment: segment.last - segment.first, default=None)
 
 
@@ -68,6 +71,16 @@ class NewestRows:
             else:
                 self._catch_up(state, rows=rows, vectors=vectors)
         return Absorbed(state.host, state.first, max(state.first, min(state.last, rows)))
+
+    def norms(self, *, rows: int, vectors: VectorFile) -> tuple[float, float] | None:
+        """The least and the greatest norm of the first `rows` rows that no segment covers; each is computed once."""
+        state = self._state
+        measured, least, greatest = state.norms
+        if measured < rows:
+            fresh = row_norms(vectors.rows(rows)[measured:rows])
+            least, greatest = min(least, float(fresh.min())), max(greatest, float(fresh.max()))
+            state.norms = rows, least, greatest
+        return (least, greatest) if greatest else None
 
     def forget(self) -> None:
         """Let go of the segments."""

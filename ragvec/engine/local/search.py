@@ -41,6 +41,8 @@ _MANY_MATCHES = 20_000
 _QUERIES_A_THREAD = 16
 """Fewer queries are not worth a thread of their own."""
 _MOST_PLANS = 64
+_MOST_NEWEST = 128
+_LIKE_NORMS = 0.99
 
 
 class Trace:
@@ -86,8 +88,10 @@ def search(
         trace.step("plan", rows=snapshot.rows, candidates=count, detail=", ".join(map(_described, parts)))
     run = _Run(snapshot, parts, k=k, matches=matches, recall_target=recall_target, effort=effort, trace=trace)
     exact = all(part.segment is None for part in parts)
-    if len(parts) == 1 and matches is None and not exact and snapshot.alive is None:
-        snapshot.lean[asked] = Lean(snapshot, parts[0], k=k, recall_target=recall_target, effort=effort)
+    if matches is None and not exact and len(queries) == 1:
+        lean = Lean.of(snapshot, parts, k=k, recall_target=recall_target, effort=effort)
+        if lean is not None:
+            snapshot.lean[asked] = lean
     ranked = [_rank(snapshot, found, k=k, exact=exact) for found in _divided(run, queries, exact=exact)]
     if trace is not None:
         trace.step("order", rows=k, candidates=k)
@@ -144,48 +148,80 @@ def _processors() -> int:
 
 
 class Lean:
-    """What most searches come to, with no step that it does not need: one query, no filter, nothing deleted, and one
-    segment that has all rows."""
+    """What most searches come to, with no step that it does not need: one query, no filter, cosine, rows of nearly the
+    same norm, and segments that have all but a few of them."""
 
-    __slots__ = (
-        "_absorbed",
-        "_ann",
-        "_effort",
-        "_k",
-        "_keys",
-        "_norms",
-        "_part",
-        "_recall_target",
-        "_rows",
-        "_segments",
-    )
+    __slots__ = ("_alive", "_k", "_keys", "_newest", "_norms", "_parts", "_rows", "_segments", "_settings")
 
-    def __init__(self, snapshot: Snapshot, part: Part, *, k: int, recall_target: float, effort: float) -> None:
-        assert part.segment is not None
-        self._part = part
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        parts: list[Part],
+        *,
+        newest: RowArray | None,
+        norms: tuple[float, float],
+        k: int,
+        recall_target: float,
+        effort: float,
+    ) -> None:
         self._segments = snapshot.segments()
-        self._ann = part.segment.ann
-        self._absorbed = self._ann.absorbed
-        self._norms = None
-        if snapshot.generation.spec.metric == "cosine" and not self._absorbed:
-            self._norms = part.segment.norms
-        self._keys = None if self._absorbed or part.first else part.segment.keys
+        self._parts = [(part, part.segment.ann, part.segment.ann.absorbed) for part in parts if part.segment]
+        self._newest = newest
+        self._norms = norms
+        self._alive = snapshot.alive
         self._rows = snapshot.generation.vectors.rows(snapshot.rows)
-        self._k, self._recall_target, self._effort = k, recall_target, effort
+        self._k = k
+        self._settings = {"effort": effort, "recall_target": recall_target}
+        whole = len(self._segments) == 1 and self._segments[0].last == snapshot.rows
+        self._keys = self._segments[0].keys if whole else None
+
+    @classmethod
+    def of(
+        cls, snapshot: Snapshot, parts: tuple[Part, ...], *, k: int, recall_target: float, effort: float
+    ) -> Lean | None:
+        """The search of this snapshot by these parts, if it is of that kind."""
+        asked = [part for part in parts if part.kind == "ann"]
+        others = [part for part in parts if part.kind != "ann"]
+        covered = snapshot.segments()[-1].last
+        if snapshot.generation.spec.metric != "cosine" or len(others) > 1:
+            return None
+        newest = None
+        if others:
+            if others[0].first < covered or len(others[0]) > _MOST_NEWEST:
+                return None
+            newest = np.arange(others[0].first, others[0].last, dtype=np.uint32)
+        ranges = [part.segment.norms for part in asked if part.segment is not None]
+        if covered < snapshot.rows:
+            ranges.append(snapshot.generation.newest.norms(rows=snapshot.rows, vectors=snapshot.generation.vectors))
+        known = [norms for norms in ranges if norms is not None]
+        least, greatest = min(norms[0] for norms in known), max(norms[1] for norms in known)
+        if len(known) < len(ranges) or not least > _LIKE_NORMS * greatest:
+            return None
+        return cls(
+            snapshot,
+            asked,
+            newest=newest,
+            norms=(least, greatest),
+            k=k,
+            recall_target=recall_target,
+            effort=effort,
+        )
 
     def __call__(self, snapshot: Snapshot, query: FloatVector) -> Ranking | None:
         """The k nearest with their keys; None where that takes more than this."""
-        generation, ann, k = snapshot.generation, self._ann, self._k
-        if generation.segments.current(wait=False) is not self._segments or ann.absorbed != self._absorbed:
+        generation = snapshot.generation
+        if generation.segments.current(wait=False) is not self._segments:
             return None
-        candidates = ann.nearest_candidates(
-            query, k=self._part.fetch, effort=self._effort, recall_target=self._recall_target
-        )
-        if self._absorbed or self._part.first:
-            candidates = _numbered(self._part, candidates)
-        if self._norms is None:
-            return None
-        found = nearest_of_few(self._rows, query, candidates=candidates, k=k, norms=self._norms)
+        proposed = [] if self._newest is None else [self._newest]
+        for part, ann, absorbed in self._parts:
+            if ann.absorbed != absorbed:
+                return None
+            positions = ann.nearest_candidates(query, k=part.fetch, **self._settings)
+            proposed.append(_numbered(part, positions) if absorbed or part.first else positions)
+        candidates = proposed[0] if len(proposed) == 1 else np.concatenate(proposed)
+        if self._alive is not None:
+            candidates = candidates[self._alive[candidates]]
+        found = nearest_of_few(self._rows, query, candidates=candidates, k=self._k, norms=self._norms)
         if found is None:
             return None
         rows, distances = found

@@ -154,5 +154,6 @@ def test_more_rows_may_wait_where_they_are_absorbed() -> None:
 
     assert next_tail([Span()], 1_010_000) == (1_000_000, 1_010_000)
     assert next_tail([Span()], 1_010_000, absorbing=True) is None
-    assert next_tail([Span()], 1_062_500, absorbing=True) == (1_000_000, 1_062_500)
+    assert next_tail([Span()], 1_124_999, absorbing=True) is None
+    assert next_tail([Span()], 1_125_000, absorbing=True) == (1_000_000, 1_125_000)
     assert next_tail([], SEGMENT_MIN_ROWS, absorbing=True) == (0, SEGMENT_MIN_ROWS)
