@@ -147,6 +147,7 @@ def test_posting_lists_stay_in_memory_and_are_written_later(disk: Path, caplog: 
     ballast.unlink()
     index.put(["one more"], [[1.0, 1.0]], [{"p": 7}])
     assert index.count({"p": 7}) == 401
+    index.optimize()
     assert list((disk / "store").rglob("*.post")) != []
     store.close()
 

@@ -260,7 +260,7 @@ class LocalIndex:
         with self._translated:
             with forks.operation():
                 snapshot = self.snapshot()
-                if snapshot.generation.postings_behind(snapshot.rows):
+                if not self._read_only:
                     snapshot.generation.postings_view(snapshot.rows)
             # A build that the background has begun is waited for, and what is still due afterwards is built here. It
             # may take minutes, for which no fork has to wait.
