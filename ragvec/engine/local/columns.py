@@ -7,6 +7,7 @@ change, so a segment carries those of its rows; they are derived from the record
                                 uint64, little-endian); the values, one after the other; then where in the file each
                                 begins, and where the last one ends (uint64). Keys are in UTF-8, metadata is JSON, and
                                 empty for none.
+    norms.npy                   the least and the greatest norm of the rows, float32
 """
 
 from __future__ import annotations
@@ -20,13 +21,25 @@ from pathlib import Path
 
 import numpy as np
 
+from ragvec.distance import row_norms
 from ragvec.errors import Corrupted
-from ragvec.types import RowArray
+from ragvec.types import FloatMatrix, RowArray
 
-__all__ = ["KEYS_FILE", "METADATA_FILE", "Column", "KeyColumn", "write_column", "write_keys"]
+__all__ = [
+    "KEYS_FILE",
+    "METADATA_FILE",
+    "NORMS_FILE",
+    "Column",
+    "KeyColumn",
+    "read_norms",
+    "write_column",
+    "write_keys",
+    "write_norms",
+]
 
 KEYS_FILE = "keys.bin"
 METADATA_FILE = "metadata.bin"
+NORMS_FILE = "norms.npy"
 
 _MAGIC = int.from_bytes(b"ragcol_1", "little")
 _HEAD = struct.Struct("<QQQQ")
@@ -98,3 +111,20 @@ class KeyColumn(Column):
 
 def _damaged(path: Path) -> Corrupted:
     return Corrupted(f"`{path}` is not a column of its segment, or was damaged", store=str(path))
+
+
+def write_norms(path: Path, rows: FloatMatrix) -> None:
+    """Write the least and the greatest norm of `rows` float32 (n, d), n ≥ 1; making it durable is the caller's."""
+    norms = row_norms(rows)
+    np.save(path, np.array([norms.min(), norms.max()], dtype=np.float32), allow_pickle=False)
+
+
+def read_norms(path: Path) -> tuple[float, float] | None:
+    """What `write_norms` wrote, None where there is no such file. Raises Corrupted."""
+    try:
+        least, greatest = np.load(path, allow_pickle=False).tolist()
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise Corrupted(f"`{path}` is not the range of norms of its segment: {error}", store=str(path)) from error
+    return least, greatest

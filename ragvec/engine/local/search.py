@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ragvec.ann.exact import Neighbours, among, nearest, nearest_of_few, rescore
+from ragvec.ann.exact import Neighbours, among, nearest, rescore
+from ragvec.engine.local.lean import Lean, numbered
 from ragvec.engine.local.matches import Matches
 from ragvec.engine.local.newest import NOTHING_ABSORBED
 from ragvec.engine.local.plan import Part, ann_target, exact_part, plan
@@ -25,7 +26,7 @@ from ragvec.engine.protocol import Explanation, Ranking, SearchStep
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import FloatMatrix, FloatVector, RowArray
 
-__all__ = ["Lean", "Trace", "explain", "search"]
+__all__ = ["Trace", "explain", "search"]
 
 _LATE = 0.7
 """Proposals after this share of them are late: where so many of the nearest are among these as may be lost, others are
@@ -41,8 +42,6 @@ _MANY_MATCHES = 20_000
 _QUERIES_A_THREAD = 16
 """Fewer queries are not worth a thread of their own."""
 _MOST_PLANS = 64
-_MOST_NEWEST = 128
-_LIKE_NORMS = 0.99
 
 
 class Trace:
@@ -147,88 +146,6 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Lean:
-    """What most searches come to, with no step that it does not need: one query, no filter, cosine, rows of nearly the
-    same norm, and segments that have all but a few of them."""
-
-    __slots__ = ("_alive", "_k", "_keys", "_newest", "_norms", "_parts", "_rows", "_segments", "_settings")
-
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        parts: list[Part],
-        *,
-        newest: RowArray | None,
-        norms: tuple[float, float],
-        k: int,
-        recall_target: float,
-        effort: float,
-    ) -> None:
-        self._segments = snapshot.segments()
-        self._parts = [(part, part.segment.ann, part.segment.ann.absorbed) for part in parts if part.segment]
-        self._newest = newest
-        self._norms = norms
-        self._alive = snapshot.alive
-        self._rows = snapshot.generation.vectors.rows(snapshot.rows)
-        self._k = k
-        self._settings = {"effort": effort, "recall_target": recall_target}
-        whole = len(self._segments) == 1 and self._segments[0].last == snapshot.rows
-        self._keys = self._segments[0].keys if whole else None
-
-    @classmethod
-    def of(
-        cls, snapshot: Snapshot, parts: tuple[Part, ...], *, k: int, recall_target: float, effort: float
-    ) -> Lean | None:
-        """The search of this snapshot by these parts, if it is of that kind."""
-        asked = [part for part in parts if part.kind == "ann"]
-        others = [part for part in parts if part.kind != "ann"]
-        covered = snapshot.segments()[-1].last
-        if snapshot.generation.spec.metric != "cosine" or len(others) > 1:
-            return None
-        newest = None
-        if others:
-            if others[0].first < covered or len(others[0]) > _MOST_NEWEST:
-                return None
-            newest = np.arange(others[0].first, others[0].last, dtype=np.uint32)
-        ranges = [part.segment.norms for part in asked if part.segment is not None]
-        if covered < snapshot.rows:
-            ranges.append(snapshot.generation.newest.norms(rows=snapshot.rows, vectors=snapshot.generation.vectors))
-        known = [norms for norms in ranges if norms is not None]
-        least, greatest = min(norms[0] for norms in known), max(norms[1] for norms in known)
-        if len(known) < len(ranges) or not least > _LIKE_NORMS * greatest:
-            return None
-        return cls(
-            snapshot,
-            asked,
-            newest=newest,
-            norms=(least, greatest),
-            k=k,
-            recall_target=recall_target,
-            effort=effort,
-        )
-
-    def __call__(self, snapshot: Snapshot, query: FloatVector) -> Ranking | None:
-        """The k nearest with their keys; None where that takes more than this."""
-        generation = snapshot.generation
-        if generation.segments.current(wait=False) is not self._segments:
-            return None
-        proposed = [] if self._newest is None else [self._newest]
-        for part, ann, absorbed in self._parts:
-            if ann.absorbed != absorbed:
-                return None
-            positions = ann.nearest_candidates(query, k=part.fetch, **self._settings)
-            proposed.append(_numbered(part, positions) if absorbed or part.first else positions)
-        candidates = proposed[0] if len(proposed) == 1 else np.concatenate(proposed)
-        if self._alive is not None:
-            candidates = candidates[self._alive[candidates]]
-        found = nearest_of_few(self._rows, query, candidates=candidates, k=self._k, norms=self._norms)
-        if found is None:
-            return None
-        rows, distances = found
-        keys = self._keys.take(rows) if self._keys is not None else generation.keys(rows)
-        return Ranking(rows, distances, generation.number, False, keys)
-
-
 class _Run:
     """One search under way, for any number of queries; shared by threads."""
 
@@ -286,7 +203,7 @@ class _Run:
             ]
         else:
             positions = ann.candidates(queries, k=part.fetch, effort=self.effort, recall_target=self.ann_target)
-        return [_numbered(part, some) for some in positions]
+        return [numbered(part, some) for some in positions]
 
     def _by_leaves(self, part: Part, query: FloatVector) -> Neighbours:
         segment, matches = part.segment, self.matches
@@ -387,25 +304,6 @@ class _Run:
         return exact_part(
             first, last, rows=len(self.rows), live=self.live, dimension=self.rows.shape[1], matches=self.matches
         )
-
-
-def _numbered(part: Part, positions: RowArray) -> RowArray:
-    """The rows at positions within the segment of a part; what it has absorbed since, or what is not asked for, is left
-    out."""
-    assert part.segment is not None
-    absorbed = part.segment.ann.absorbed
-    if not absorbed:
-        return positions + np.uint32(part.first) if part.first else positions
-    first, last = part.newest
-    if len(positions) == part.last - part.first:
-        # All rows that the segment was built from, asked for as such: what it has absorbed is not among them.
-        return np.concatenate([positions + np.uint32(part.first), np.arange(first, last, dtype=np.uint32)])
-    newest = positions >= part.last - part.first
-    rows: RowArray = positions + np.uint32(part.first)
-    rows[newest] += np.uint32(max(first, part.last) - part.last)
-    if absorbed > last - first:
-        rows = rows[~newest | ((rows >= first) & (rows < last))]
-    return rows
 
 
 def _moved(found: Neighbours, first: int) -> Neighbours:

@@ -27,14 +27,21 @@ from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
-import numpy as np
 
 from ragvec.ann.backends import AnnBackend, AnnSegment
 from ragvec.ann.leaves import LEAVES_FILE, Leaves
 from ragvec.ann.sealed import seal
 from ragvec.ann.segment_files import written_by
-from ragvec.distance import row_norms
-from ragvec.engine.local.columns import KEYS_FILE, METADATA_FILE, Column, KeyColumn, write_column
+from ragvec.engine.local.columns import (
+    KEYS_FILE,
+    METADATA_FILE,
+    NORMS_FILE,
+    Column,
+    KeyColumn,
+    read_norms,
+    write_column,
+    write_norms,
+)
 from ragvec.engine.local.layout import sync_folder
 from ragvec.engine.local.lease import BuildLease
 from ragvec.engine.local.merging import SEGMENT_MIN_ROWS, Lane, next_merge, next_tail
@@ -50,7 +57,6 @@ LEAVES_MIN_ROWS = 16_384
 
 _log = logging.getLogger("ragvec.segments")
 _NAME = re.compile(r"(\d{12})-(\d{12})")
-_NORMS = "norms.npy"
 _UNFINISHED = "tmp-"
 _SUPERSEDED = "old-"
 _LEASES: dict[Lane, str] = {"tail": "build.lock", "merge": "merge.lock"}
@@ -366,7 +372,7 @@ class SegmentSet:
             backend=self._backend.name,
             keys=KeyColumn(folder / KEYS_FILE, count=last - first) if (folder / KEYS_FILE).exists() else None,
             metadata=Column(folder / METADATA_FILE, count=last - first) if (folder / METADATA_FILE).exists() else None,
-            norms=_read_norms(folder / _NORMS),
+            norms=read_norms(folder / NORMS_FILE),
             leaves=Leaves.load(folder) if (folder / LEAVES_FILE).exists() else None,
         )
 
@@ -421,8 +427,7 @@ class SegmentSet:
             if len(rows) >= LEAVES_MIN_ROWS and not report.exhaustive:
                 of_row = backend.open(unfinished).row_leaves()
                 Leaves.measure(rows, of_row, metric=self._metric).save(unfinished)
-            norms = row_norms(rows)
-            np.save(unfinished / _NORMS, np.array([norms.min(), norms.max()], dtype=np.float32))
+            write_norms(unfinished / NORMS_FILE, rows)
             seal(unfinished)
             segment = self._opened(first, last, unfinished)
         except BaseException:
@@ -467,16 +472,6 @@ class SegmentSet:
             other = path.name.startswith(tuple(f"{_UNFINISHED}{name}-" for name in _LEASES if name != lane))
             if path.name.startswith((_UNFINISHED, _SUPERSEDED)) and not other:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _read_norms(path: Path) -> tuple[float, float] | None:
-    try:
-        least, greatest = np.load(path, allow_pickle=False).tolist()
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise Corrupted(f"`{path}` is not the range of norms of its segment: {error}", store=str(path)) from error
-    return least, greatest
 
 
 def _name(first: int, last: int) -> str:

@@ -27,8 +27,8 @@ from ragvec.filters.nodes import Filter
 from ragvec.types import RowArray
 
 if TYPE_CHECKING:
+    from ragvec.engine.local.lean import Lean
     from ragvec.engine.local.plan import Part
-    from ragvec.engine.local.search import Lean
 
 __all__ = ["Generation", "Snapshot"]
 
