@@ -97,7 +97,10 @@ class LocalIndex:
             self.put_batches([(keys, vectors, metadata)])
 
     def put_batches(self, batches: Iterable[Batch]) -> int:
-        count, rows = self._change(lambda generation: writer.put(generation.records, generation.vectors, batches))
+        # Batches are asked for in the transaction of the current generation only, which nothing can supersede: there is
+        # no second attempt, which would miss those already taken.
+        asked = iter(batches)
+        count, rows = self._change(lambda generation: writer.put(generation.records, generation.vectors, asked))
         self._grown(rows, changes=count)
         return count
 
