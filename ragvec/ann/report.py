@@ -15,7 +15,7 @@ from ragvec.types import Metric
 
 __all__ = ["BuildReport", "OperatingPoint", "setting"]
 
-_MARGIN = 0.1
+_MARGIN = 0.25
 """Share of the permitted loss that is kept in reserve."""
 _LEAF_SLOPE = 0.5
 _COUNT_SLOPE = 0.9

@@ -18,7 +18,13 @@ _ATTEMPTS = 5
 
 def search(index: IndexEngine, request: SearchRequest) -> list[Hits]:
     """Return one `Hits` a query, also for one query, each of at most `request.k` records."""
-    return [hits for hits, _ in _ranked(index, request, page_size=None)]
+    try:
+        return [
+            _read(index, ranking, request, 0, None, drop_deleted=False)
+            for ranking in index.search(request.queries, k=request.k, where=request.where, effort=request.effort)
+        ]
+    except ExpiredToken:
+        return [hits for hits, _ in _ranked(index, request, page_size=None)]
 
 
 def first_page(

@@ -364,14 +364,16 @@ class SegmentSet:
                 f"{report.recall_target}, in `{folder}`",
                 store=str(folder),
             )
+        keys, metadata = folder / KEYS_FILE, folder / METADATA_FILE
+        # The backend has compared every file with its checksum.
         return Segment(
             first=first,
             last=last,
             ann=ann,
             folder=folder,
             backend=self._backend.name,
-            keys=KeyColumn(folder / KEYS_FILE, count=last - first) if (folder / KEYS_FILE).exists() else None,
-            metadata=Column(folder / METADATA_FILE, count=last - first) if (folder / METADATA_FILE).exists() else None,
+            keys=KeyColumn(keys, count=last - first, verified=True) if keys.exists() else None,
+            metadata=Column(metadata, count=last - first, verified=True) if metadata.exists() else None,
             norms=read_norms(folder / NORMS_FILE),
             leaves=Leaves.load(folder) if (folder / LEAVES_FILE).exists() else None,
         )

@@ -162,8 +162,16 @@ def test_keys_of_segment_and_tail_before_and_after_compaction(line: Line, tmp_pa
 
 
 @needs_segments
-@pytest.mark.parametrize("sealed", [True, False])
-@pytest.mark.parametrize("damage", ["flipped", "shortened", "of another segment"])
+@pytest.mark.parametrize(
+    ("damage", "sealed"),
+    [
+        ("flipped", True),
+        ("shortened", True),
+        ("of another segment", True),
+        ("shortened", False),
+        ("of another segment", False),
+    ],
+)
 def test_a_segment_with_damaged_keys_is_left_out_and_built_again(
     line: Line, tmp_path: Path, damage: str, sealed: bool
 ) -> None:
