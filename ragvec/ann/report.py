@@ -16,7 +16,10 @@ from ragvec.types import Metric
 __all__ = ["BuildReport", "OperatingPoint", "setting"]
 
 _MARGIN = 0.25
-"""Share of the permitted loss that is kept in reserve."""
+_LARGE = 1000
+_LARGE_MARGIN = 0.5
+"""Share of the permitted loss that is kept in reserve, and from so many neighbours on, which are measured with few
+queries."""
 _LEAF_SLOPE = 0.5
 _COUNT_SLOPE = 0.9
 """Past the largest k measured, leaves and candidates grow at least like these powers of k."""
@@ -116,7 +119,8 @@ def _reaching(curve: tuple[OperatingPoint, ...], target: float) -> OperatingPoin
 
     Recall grows ever slower with what is searched, so straight lines between points promise rather too little.
     """
-    goal = target + _MARGIN * (1.0 - target)
+    margin = _MARGIN if curve[0].k < _LARGE else _LARGE_MARGIN
+    goal = target + margin * (1.0 - target)
     if goal >= 1.0:
         return None
     at = next((i for i, point in enumerate(curve) if point.recall >= goal), None)
