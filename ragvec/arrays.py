@@ -50,14 +50,19 @@ def to_matrix(vectors: Any, *, dimension: int, metric: Metric, label: Label | No
 
 def to_vector(vector: Any, *, dimension: int, metric: Metric, label: Label | None = None) -> FloatVector:
     """Return one vector as float32 (dimension,), checked as `to_matrix` checks each row."""
+    label = label or (lambda _: ("vector", ""))
+    plain: FloatVector | None = None
     if type(vector) is np.ndarray and vector.dtype == np.float32 and vector.shape == (dimension,):
+        plain = vector
+    elif type(vector) is list and len(vector) == dimension:
+        plain = np.asarray(_row_from_list(vector, dimension, label, 0), dtype=np.float32)
+    if plain is not None:
         # The square of the length is a positive number only where every value is finite and not all are zero; beyond
         # the range of float32, or at zero, the checks below find out what is the matter, if anything is.
         with np.errstate(over="ignore", invalid="ignore"):
-            square = float(vector @ vector)
+            square = float(plain @ plain)
         if 0.0 < square < np.inf:
-            return np.ascontiguousarray(vector)
-    label = label or (lambda _: ("vector", ""))
+            return np.ascontiguousarray(plain)
     row: FloatVector = to_matrix([vector], dimension=dimension, metric=metric, label=label)[0]
     return row
 

@@ -22,6 +22,10 @@ R = TypeVar("R", bound=Request)
 _STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
 
 
+_PLAIN = (str, int, float, bool, dict, list)
+"""Types of values that are what they seem."""
+
+
 def parameters(kind: type[Request], *, operation: str, dialect: Dialect) -> Mapping[str, bool]:
     """The parameters of an operation in a dialect, each with whether it is required."""
     return _parameters(kind, operation, dialect.absent)
@@ -34,15 +38,17 @@ def decode_request(kind: type[R], arguments: Mapping[str, Any], *, operation: st
         InvalidRequest: a parameter is unknown in this dialect, missing, or of a wrong type; the message names it.
     """
     known = parameters(kind, operation=operation, dialect=dialect)
-    unknown = sorted(set(arguments) - set(known))
-    if unknown:
+    if not arguments.keys() <= known.keys():
+        unknown = sorted(set(arguments) - set(known))
         names = ", ".join(f"`{name}`" for name in unknown)
         raise InvalidRequest(
             f"Unknown parameter {names} for {operation} in the {dialect.name} dialect; expected {_listed(known)}",
             path=f"/{unknown[0]}",
         )
-    given = {name: _plain(value) for name, value in arguments.items() if value is not None}
-    given = {**dialect.defaults.get(operation, {}), **given}
+    given = dict(dialect.defaults.get(operation, {}))
+    for name, value in arguments.items():
+        if value is not None:
+            given[name] = value if type(value) in _PLAIN else _plain(value)
     constraints = Constraints(hints=dialect.hints)
     for name, required in known.items():
         if required:
