@@ -17,6 +17,7 @@ import pytest
 import ragvec
 from ragvec.ann.backends import available_backend
 from ragvec.engine.local import search, segments
+from ragvec.engine.local.compact import build_segment
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.matches import Matches
@@ -177,7 +178,9 @@ def build(path: Path, metric: Metric, monkeypatch: pytest.MonkeyPatch) -> Data:
         index = store.create_bucket("bucket").create_index("index", dimension=data.rows.shape[1], metric=metric)
         for first, last in ((0, FIRST), (FIRST, FIRST + SECOND)):
             index.put(data.keys[first:last].tolist(), data.rows[first:last], data.metadata(first, last))
-            index.optimize()
+            assert isinstance(store.engine, LocalEngine)
+            generation = store.engine.index(index.spec).snapshot().generation
+            assert build_segment(generation, first, last, lane="tail")
     return data
 
 
