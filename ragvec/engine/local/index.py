@@ -188,10 +188,21 @@ class LocalIndex:
         self, rows: RowArray, *, generation: int, data: bool, metadata: bool, drop_deleted: bool = False
     ) -> list[Record | None]:
         with self._guarded:
-            current = self._current()
             only_keys = not (data or metadata)
-            if only_keys and not drop_deleted and current.number == generation:
-                return [Record(key) for key in current.keys(rows)]
+            if not (data or drop_deleted):
+                # Rows never change, so that their generation is enough to know, even if another is current by now.
+                current = self._current()
+                if current.number == generation:
+                    try:
+                        if only_keys:
+                            return [Record(key) for key in current.keys(rows)]
+                        return [
+                            Record(row.key, None, {} if row.metadata is None else _decode(row.metadata))
+                            for row in current.stored(rows)
+                        ]
+                    except StoreError:
+                        if not self._superseded(current):
+                            raise
             snapshot = self.snapshot()
             current = snapshot.generation
             source = current if generation == current.number else self._kept.get(generation)
