@@ -114,7 +114,9 @@ class ScannSegment:
                 self._searcher.upsert([None] * len(rows), list(projected), len(rows))
             except RuntimeError as error:
                 raise StoreError(f"ScaNN could not take in {len(rows):,} rows: {error}", store="") from error
-            self.absorbed += len(rows)
+            finally:
+                # Also what it took before it failed: positions from the report's rows on are then known for such.
+                self.absorbed = int(self._searcher.size()) - self.report.rows
         return True
 
     def _setting(self, k: int, effort: float, recall_target: float | None) -> tuple[int, int]:

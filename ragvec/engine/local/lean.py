@@ -71,7 +71,10 @@ class Lean:
         """The search of this snapshot by these parts, if it is of that kind."""
         asked = [part for part in parts if part.kind == "ann"]
         others = [part for part in parts if part.kind != "ann"]
-        covered = snapshot.segments()[-1].last
+        segments = snapshot.segments()
+        if [part.segment for part in asked] != list(segments):
+            return None  # one is searched exactly, or others serve since this was planned
+        covered = segments[-1].last
         if snapshot.generation.spec.metric != "cosine" or len(others) > 1:
             return None
         newest = None
@@ -103,9 +106,10 @@ class Lean:
             return None
         proposed = [] if self._newest is None else [self._newest]
         for part, ann, absorbed in self._parts:
+            positions = ann.nearest_candidates(query, k=part.fetch, **self._settings)
+            # Afterwards: what another thread has absorbed before the search is in its positions.
             if ann.absorbed != absorbed:
                 return None
-            positions = ann.nearest_candidates(query, k=part.fetch, **self._settings)
             proposed.append(numbered(part, positions) if absorbed or part.first else positions)
         candidates = proposed[0] if len(proposed) == 1 else np.concatenate(proposed)
         if self._alive is not None:

@@ -16,7 +16,7 @@ from ragvec.distance import row_norms
 from ragvec.engine.local import forks
 from ragvec.engine.local.segments import Segment
 from ragvec.engine.local.vectors import VectorFile
-from ragvec.errors import RagvecError
+from ragvec.errors import RagvecError, StoreError
 
 __all__ = ["NOTHING_ABSORBED", "Absorbed", "NewestRows"]
 
@@ -64,7 +64,10 @@ class NewestRows:
         """What the segments in use have absorbed of the first `rows` rows, after absorbing some if that is due."""
         state = self._state
         if state.segments is not segments:
-            state = self._state = _State(segments)
+            with self._lock:  # two states of the same segments would have their host absorb the same rows twice
+                if self._state.segments is not segments:
+                    self._state = _State(segments)
+                state = self._state
         if rows - state.last >= _FEW and state.host is not None:
             if rows - state.last < _MANY:
                 self._absorb(state, rows=rows, vectors=vectors)
@@ -92,10 +95,17 @@ class NewestRows:
         if host is None or not self._lock.acquire(blocking=False):
             return False
         try:
+            if state is not self._state or host.ann.absorbed != state.last - state.first:
+                return False  # other segments serve by now, or the host has absorbed rows for those
             first, last = state.last, min(rows, state.last + _AT_ONCE)
             if last <= first or last - state.first > _MOST_SHARE * (host.last - host.first):
                 return False
-            if not host.ann.absorb(vectors.rows(last)[first:last]):
+            try:
+                taken = host.ann.absorb(vectors.rows(last)[first:last])
+            except StoreError as error:
+                _log.warning("The newest rows are searched exactly until a segment covers them: %s", error)
+                taken = False
+            if not taken:
                 state.host = None
                 return False
             state.last = last

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from ragvec import Store
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.merging import SEGMENT_MIN_ROWS, next_tail
+from ragvec.engine.local.newest import NewestRows
 from ragvec.engine.local.segments import Segment
+from ragvec.engine.local.vectors import VectorFile
+from ragvec.errors import StoreError
 from ragvec.extras import available
 from ragvec.store import Index
 
@@ -157,3 +161,62 @@ def test_more_rows_may_wait_where_they_are_absorbed() -> None:
     assert next_tail([Span()], 1_124_999, absorbing=True) is None
     assert next_tail([Span()], 1_125_000, absorbing=True) == (1_000_000, 1_125_000)
     assert next_tail([], SEGMENT_MIN_ROWS, absorbing=True) == (0, SEGMENT_MIN_ROWS)
+
+
+class Host:
+    """Stands for an opened segment; notes what it was given to absorb."""
+
+    def __init__(self, *, failing: bool = False) -> None:
+        self.absorbed = 0
+        self.failing = failing
+        self.report = SimpleNamespace(exhaustive=False)
+
+    def absorb(self, rows: np.ndarray) -> bool:
+        self.absorbed += len(rows)
+        if self.failing:
+            raise StoreError("no more", store="")
+        return True
+
+
+def serving(host: Host, last: int) -> Segment:
+    return Segment(first=0, last=last, ann=host, folder=Path(), backend="none")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def vectors(tmp_path: Path) -> VectorFile:
+    file = VectorFile(tmp_path / "vectors.f32", dimension=DIMENSION)
+    file.append(0, made(3000))
+    return file
+
+
+def come(newest: NewestRows, segments: tuple[Segment, ...], vectors: VectorFile) -> None:
+    for _ in range(3):
+        newest.absorbed(segments, rows=2300, vectors=vectors)
+
+
+def test_threads_that_come_first_together_absorb_each_row_once(vectors: VectorFile) -> None:
+    for _ in range(30):
+        host, newest = Host(), NewestRows()
+        segments = (serving(host, 2000),)
+        threads = [threading.Thread(target=come, args=(newest, segments, vectors)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found = newest.absorbed(segments, rows=2300, vectors=vectors)
+        assert found.last - found.first == host.absorbed <= 300
+
+
+def test_a_host_that_absorbed_for_other_segments_takes_no_more(vectors: VectorFile) -> None:
+    host, newest = Host(), NewestRows()
+    before, after = (serving(host, 2000),), (serving(host, 2000), serving(Host(), 2100))
+    assert newest.absorbed(before, rows=2100, vectors=vectors).last == 2100
+    second = newest.absorbed(after, rows=2300, vectors=vectors)
+    assert host.absorbed == 100
+    assert second.host is not before[0]
+
+
+def test_a_host_that_fails_leaves_the_rows_to_exact_search(vectors: VectorFile) -> None:
+    host, newest = Host(failing=True), NewestRows()
+    found = newest.absorbed((serving(host, 2000),), rows=2100, vectors=vectors)
+    assert (found.host, found.first, found.last) == (None, 2000, 2000)
