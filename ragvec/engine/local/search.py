@@ -90,6 +90,8 @@ def search(
     if matches is None and not exact and len(queries) == 1:
         lean = Lean.of(snapshot, parts, k=k, recall_target=recall_target, effort=effort)
         if lean is not None:
+            if len(snapshot.lean) >= _MOST_PLANS:
+                snapshot.lean.clear()
             snapshot.lean[asked] = lean
     ranked = [_rank(snapshot, found, k=k, exact=exact) for found in _divided(run, queries, exact=exact)]
     if trace is not None:
