@@ -20,8 +20,8 @@ RANKS = [
     {"filters", "text", "ann"},
     {"engine"},
     {"search"},
-    {"api", "store"},
-    {"pipeline", "kendra"},
+    {"api", "store", "care"},
+    {"pipeline", "kendra", "exchange"},
     {"langchain", "evaluation", "widgets", "server", "cli"},
 ]
 RANK_OF = {name: rank for rank, names in enumerate(RANKS) for name in names}
