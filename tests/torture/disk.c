@@ -42,7 +42,7 @@
 #undef fopen64
 #undef sendfile64
 
-enum kind { WRITE = 1, TRUNCATE, SYNC, SYNC_FOLDER, RENAME, UNLINK, MKDIR, RMDIR, CREATE, SNAPSHOT, LINK, NOTE };
+enum kind { WRITE = 1, TRUNCATE, SYNC, SYNC_FOLDER, RENAME, UNLINK, MKDIR, RMDIR, CREATE, SNAPSHOT, LINK, NOTE, SYNC_FAILED };
 
 #define MAGIC 0x6b736964u /* "disk" */
 #define EVERYBODY UINT64_MAX
@@ -502,7 +502,10 @@ static int synced(int fd, long call) {
   struct stat status;
   enum kind kind = !fstat(fd, &status) && S_ISDIR(status.st_mode) ? SYNC_FOLDER : SYNC;
   lock();
-  if (!begin(kind, path)) return unlock(), -1;
+  if (!begin(kind, path)) {
+    record(SYNC_FAILED, path, NULL, 0, 0, NULL, 0);
+    return unlock(), -1;
+  }
   snapshot(fd, path);
   int result = syscall(call, fd);
   if (!result) record(kind, path, NULL, 0, 0, NULL, 0);
