@@ -13,8 +13,8 @@ a file whose size is not what the log implies is logged whole (SNAPSHOT) before 
 
 An entry of the log is written by one call, after the operation succeeded and before any other begins: a header of
 little-endian magic "disk", kind, pid, bytes of path, bytes of path2 (uint32), offset, length (uint64); the paths,
-relative to the root, "" for the root itself; for WRITE, SNAPSHOT and NOTE `length` bytes of data. A path is the one that
-the file has at that time. Of operations that were made to fail only an fsync is logged, as SYNC_FAILED.
+relative to the root, "" for the root itself; for WRITE, SNAPSHOT and NOTE `length` bytes of data. A path is the one
+that the file has at that time. Of operations that were made to fail only an fsync is logged, as SYNC_FAILED.
 """
 
 from __future__ import annotations
