@@ -1,14 +1,15 @@
 """Every number of the contract, once: what a request may hold, how long names are, how large a page is.
 
 `S3`, `OSS`, `COS` and `TOS` are the published limits of the four vector-bucket services; `NATIVE` is ragvec's own
-contract, which lifts what is commercial in them. Checks, messages, schemas and documentation read the numbers here.
+contract, which lifts what is commercial in them. `FileLimits` is what one document may cost while it is loaded. Checks,
+messages, schemas and documentation read the numbers here.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-__all__ = ["COS", "NATIVE", "OSS", "S3", "TOS", "Limits"]
+__all__ = ["COS", "NATIVE", "OSS", "S3", "TOS", "FileLimits", "Limits"]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +71,37 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     filter_bytes: int | None = None
     enhanced_filter_conditions: int | None = 100
     """S3 only: the number of conditions on an index of mode ENHANCED."""
+
+
+class FileLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a document may cost while it is loaded, so that no file that somebody sends stops a run or the machine.
+
+    A document beyond a limit is a failure in the report, which names the limit; the others go on. With `isolate` files
+    are read by a process of its own, which is ended when it needs more than `seconds` of a processor (or five times as
+    long by the clock) for one of them; on Linux it can have `memory_bytes` of memory. Without, both are not looked at.
+    """
+
+    file_bytes: int = 256 << 20
+    """Of a file; of one in lines (jsonl) only where it is not UTF-8, which it is known to be without reading it all."""
+    line_bytes: int = 32 << 20
+    """Of a line of jsonl, a document each."""
+    unpacked_bytes: int = 256 << 20
+    """Of all that a zip archive (docx) says it holds."""
+    parts: int = 10_000
+    """Files in a zip archive (docx)."""
+    pages: int = 20_000
+    """Of a PDF."""
+    columns: int = 16_384
+    """Of a table in docx, cells that span several counted as so many."""
+    characters: int = 64_000_000
+    """Of the text of a document."""
+    blocks: int = 2_000_000
+    """Paragraphs, items and table rows of a document."""
+    attribute_bytes: int = 256 << 10
+    """Of id, title, URI and attributes of a document as JSON: every passage of it carries them."""
+    isolate: bool = True
+    seconds: float = 120.0
+    memory_bytes: int = 2 << 30
 
 
 S3 = Limits()

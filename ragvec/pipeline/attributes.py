@@ -65,6 +65,8 @@ _PRINCIPALS = {
     "denied_groups": (ACL_DENY, "group:"),
     "denied_users": (ACL_DENY, "user:"),
 }
+_INT64 = (-(2**63), 2**64 - 1)
+_SHOWN = 100
 # pandas' own: neither None nor floats, and not even equal to themselves.
 _MISSING = ("NAType", "NaTType")
 _GIVEN = frozenset(BUILT_IN_TYPES) - {DOCUMENT_ID, PAGE_NUMBER} | {ACL_ALLOW, ACL_DENY}
@@ -95,14 +97,17 @@ def named(raw: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
         if not target or (target.startswith("_") and target not in _GIVEN):
             raise DocumentError(
                 f"Expected an attribute name that does not begin with '_', or one of "
-                f"{', '.join(sorted(_GIVEN))}, got {target!r}"
+                f"{', '.join(sorted(_GIVEN))}, got {_shown(target)}"
             )
         if isinstance(value, str) and (BUILT_IN_TYPES.get(target) == "DATE_VALUE" or _DATE_NAME.search(target)):
             value = parse_date(value) or value
+        if isinstance(value, int) and not _INT64[0] <= value <= _INT64[1]:
+            got = f"one of {value.bit_length():,} bits"
+            raise DocumentError(f"Expected a number of at most 64 bits in attribute {_shown(target)}, got {got}")
         if isinstance(value, (str, bool, int, float, datetime)) or _is_texts(value):
             found[target] = value
         else:
-            notes.append(f"attribute {target!r} left out: expected text, number, boolean, date or list of texts")
+            notes.append(f"attribute {_shown(target)} left out: expected text, number, boolean, date or list of texts")
     return found, notes
 
 
@@ -143,7 +148,9 @@ def typed(document: Document, known: Mapping[str, AttributeType]) -> tuple[dict[
         kind = BUILT_IN_TYPES.get(name) or known.get(name) or _type_of(value)
         stored = _stored(value, kind)
         if stored is None:
-            raise DocumentError(f"Expected a {kind} in attribute {name!r}, as in the rest of the index, got {value!r}")
+            raise DocumentError(
+                f"Expected a {kind} in attribute {_shown(name)}, as in the rest of the index, got {_shown(value)}"
+            )
         values[name], types[name] = stored, kind
     return values, types
 
@@ -201,11 +208,23 @@ def _plain(value: Any) -> Any:
 def is_missing(value: Any) -> bool:
     """Whether a value says that there is none: None, NaN, pandas' NA and NaT, an empty list."""
     name = type(value).__name__
-    return value is None or value == [] or (isinstance(value, float) and math.isnan(value)) or name in _MISSING
+    return (
+        value is None
+        or (isinstance(value, list) and not value)
+        or (isinstance(value, float) and math.isnan(value))
+        or name in _MISSING
+    )
 
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: its beginning, where it is long."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
+    return f"{value!r:.{_SHOWN}}"
 
 
 def _texts(name: str, value: Any) -> list[str]:
@@ -213,4 +232,4 @@ def _texts(name: str, value: Any) -> list[str]:
         return [value]
     if _is_texts(value):
         return list(value)
-    raise DocumentError(f"Expected text or a list of texts in attribute {name!r}, got {value!r}")
+    raise DocumentError(f"Expected text or a list of texts in attribute {_shown(name)}, got {_shown(value)}")

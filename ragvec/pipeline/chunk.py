@@ -22,6 +22,8 @@ __all__ = ["Chunk", "Chunker", "StructureChunker"]
 _CHARACTERS_PER_TOKEN = 12
 # Texts are handed to the tokenizer in slices of at most this length, which bounds its memory.
 _SLICE = 50_000
+# Of a heading, in the path that every passage below it carries.
+_HEADING = 500
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -118,7 +120,7 @@ class StructureChunker:
                     blocks = []
                 while path and path[-1][0] >= block.level:
                     path.pop()
-                path.append((block.level, heading_label(document.text, block)))
+                path.append((block.level, heading_label(document.text, block)[:_HEADING]))
                 labels = [label for _, label in path]
                 heading = " > ".join(labels[1:] if titled or labels[0] == document.title else labels)
             blocks.append(self._pieces(document.text, block))

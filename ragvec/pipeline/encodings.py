@@ -37,6 +37,9 @@ def decode(raw: bytes, *, declared: str = "") -> tuple[str, str]:
     return text.replace("\r\n", "\n").replace("\r", "\n"), note
 
 
+# Codecs that are known to Python and to no file: some take a time that grows with the square of the length, one refuses
+# everything, and what others read is not what the file says to everybody else.
+_NO_TEXT = frozenset({"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
 _LATIN = frozenset(
     {"cp437", "cp775", "cp850", "cp852", "cp858", "cp1250", "cp1254", "cp1257", "cp1258", "mac_latin2", "mac_roman"}
 )
@@ -46,6 +49,13 @@ _TELLING = 32
 
 def _accents(raw: bytes) -> int:
     return sum(byte > 0x7F for byte in raw)
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return codecs.lookup(name).name not in _NO_TEXT
+    except LookupError:
+        return False
 
 
 def _decode(raw: bytes, declared: str) -> tuple[str, str]:
@@ -61,10 +71,10 @@ def _decode(raw: bytes, declared: str) -> tuple[str, str]:
         pass
     if b"\0" in raw:
         return "\0", ""
-    if declared:
+    if declared and _is_encoding(declared):
         try:
             return raw.decode(declared), f"decoded as {declared}, as the file declares"
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeError, LookupError):
             pass
     if available("charset_normalizer"):
         best = importlib.import_module("charset_normalizer").from_bytes(raw).best()

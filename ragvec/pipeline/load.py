@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
 
 from ragvec.errors import DocumentError, RagvecError
+from ragvec.limits import FileLimits
 from ragvec.pipeline.attributes import named
 from ragvec.pipeline.documents import Document, Failure
-from ragvec.pipeline.loaders.builder import Extract
-from ragvec.pipeline.loaders.csv_table import load_csv
-from ragvec.pipeline.loaders.markdown import load_markdown
-from ragvec.pipeline.loaders.pdf import load_pdf
-from ragvec.pipeline.loaders.plain import load_text
+from ragvec.pipeline.loaders.formats import SUFFIXES, file_type
 from ragvec.pipeline.loaders.records import (
     from_frame,
     from_langchain,
@@ -26,9 +24,9 @@ from ragvec.pipeline.loaders.records import (
     is_langchain,
     load_jsonl,
 )
-from ragvec.pipeline.loaders.webpage import load_html
-from ragvec.pipeline.loaders.word import load_docx
+from ragvec.pipeline.loaders.source import file_kind, refused
 from ragvec.pipeline.passages import DOCUMENT_TITLE, FILE_TYPE, SOURCE_URI
+from ragvec.pipeline.reading import Reader
 from ragvec.pipeline.sidecar import AttributeSource, Sidecar
 
 __all__ = ["FILE_TYPES", "Source", "expected_documents", "load"]
@@ -36,57 +34,55 @@ __all__ = ["FILE_TYPES", "Source", "expected_documents", "load"]
 Source: TypeAlias = "str | os.PathLike[str] | Document | Iterable[Any]"
 """A path, a DataFrame, a document, or an iterable of documents (ours or LangChain's) or mappings."""
 
-_LOADERS: dict[str, tuple[str, Callable[[Path], Extract]]] = {
-    ".txt": ("txt", load_text),
-    ".text": ("txt", load_text),
-    ".md": ("md", load_markdown),
-    ".markdown": ("md", load_markdown),
-    ".html": ("html", load_html),
-    ".htm": ("html", load_html),
-    ".xhtml": ("html", load_html),
-    ".pdf": ("pdf", load_pdf),
-    ".docx": ("docx", load_docx),
-    ".csv": ("csv", load_csv),
-    ".tsv": ("csv", load_csv),
-}
 _JSONL = (".jsonl", ".ndjson")
 _BEIR = "corpus.jsonl"
+_NAME = 200
+"""The most characters of an id in a message."""
 
-FILE_TYPES = (*_LOADERS, *_JSONL)
+FILE_TYPES = (*SUFFIXES, *_JSONL)
 """The suffixes of files that can be loaded."""
 
 
 def load(
-    source: Source, *, attributes: AttributeSource | None = None, glob: str = "**/*"
+    source: Source,
+    *,
+    attributes: AttributeSource | None = None,
+    glob: str = "**/*",
+    limits: FileLimits | None = None,
 ) -> Iterator[Document | Failure]:
     """The documents of `source`, in a fixed order, and a failure for whatever did not become one.
 
     A folder gives its files that match `glob`, in order of path, hidden ones left out; the id of a file is its path
     below the folder, with `/`. A folder that holds `corpus.jsonl` is a BEIR collection, and that file is its documents.
+    Links to files are followed, those to folders are not; what cannot be read, or is no file, is a failure.
     A DataFrame has columns `text` and, as far as there are, `id` and `title`; its other columns are attributes.
 
     `attributes` adds to what a document says of itself, and wins. In a jsonl file each line has an `id`, or a `path`
     relative to that file's folder, or both, in which case the id becomes that of the document.
 
+    `limits` (None: the defaults of FileLimits) are what a document may cost; one beyond them is a failure.
+
     Raises:
         DocumentError: `source` or the attributes file does not exist or is of no kind that can be loaded.
     """
-    sidecar = Sidecar(attributes)
-    return _checked(_documents(source, glob, sidecar), sidecar)
+    limits = limits or FileLimits()
+    sidecar = Sidecar(attributes, limits)
+    return _checked(_documents(source, glob, sidecar, limits), sidecar, limits)
 
 
 def expected_documents(source: Source, *, glob: str = "**/*") -> int | None:
     """How many documents `source` will give as far as that is known without reading it, else None."""
     if isinstance(source, (str, os.PathLike)):
-        files = _files(Path(source), glob)
+        files, _ = _files(Path(source), glob)
         return None if any(path.suffix.lower() in _JSONL for path, _ in files) else len(files)
     return len(source) if isinstance(source, Sized) else None
 
 
-def _documents(source: Source, glob: str, sidecar: Sidecar) -> Iterator[Document | Failure]:
+def _documents(source: Source, glob: str, sidecar: Sidecar, limits: FileLimits) -> Iterator[Document | Failure]:
     if isinstance(source, (str, os.PathLike)):
-        files = [(path, name) for path, name in _files(Path(source), glob) if path.resolve() != sidecar.file]
-        return _from_files(files, sidecar)
+        found, closed = _files(Path(source), glob)
+        files = [(path, name) for path, name in found if sidecar.file is None or _resolved(path) != sidecar.file]
+        return chain(closed, _from_files(files, sidecar, limits))
     if isinstance(source, Document):
         return iter([source])
     if is_frame(source):
@@ -96,7 +92,7 @@ def _documents(source: Source, glob: str, sidecar: Sidecar) -> Iterator[Document
     raise DocumentError(f"Expected a path, a DataFrame, or an iterable of documents, got {type(source).__name__}")
 
 
-def _checked(found: Iterator[Document | Failure], sidecar: Sidecar) -> Iterator[Document | Failure]:
+def _checked(found: Iterator[Document | Failure], sidecar: Sidecar, limits: FileLimits) -> Iterator[Document | Failure]:
     """What was found with its attributes, without empty documents and without a second one of the same id."""
     seen: set[str] = set()
     for item in found:
@@ -105,25 +101,37 @@ def _checked(found: Iterator[Document | Failure], sidecar: Sidecar) -> Iterator[
             continue
         try:
             document = _with_attributes(item, sidecar.of(item))
-            _check(document, seen)
+            _check(document, seen, limits)
         except DocumentError as error:
-            yield Failure(item.id, error.message, item.id)
+            yield Failure(_short(item.id), error.message, item.id)
         else:
             seen.add(document.id)
             yield document
 
 
-def _check(document: Document, seen: set[str]) -> None:
+def _check(document: Document, seen: set[str], limits: FileLimits) -> None:
     if not document.id:
         raise DocumentError("Expected an id, got an empty one")
     if document.id in seen:
-        raise DocumentError(f"Expected a new id, got {document.id!r} again: an earlier document has it")
+        raise DocumentError(f"Expected a new id, got {_short(document.id)!r} again: an earlier document has it")
     if not document.text.strip():
         raise DocumentError("Expected text, got an empty document")
+    if len(document.text) > limits.characters:
+        got = f"{len(document.text):,}"
+        raise refused("characters", most=limits.characters, got=got, unit="characters in a document")
     try:
         f"{document.id}{document.title}{document.text}".encode()
+        about = [document.id, document.title, document.uri, document.attributes]
+        carried = msgspec.json.encode(about, enc_hook=str)  # pandas has datetimes of its own
     except UnicodeEncodeError as error:
         raise DocumentError(f"Expected valid text, got a lone surrogate at character {error.start}") from error
+    if len(carried) > limits.attribute_bytes:
+        got = f"{len(carried):,}"
+        raise refused("attribute_bytes", most=limits.attribute_bytes, got=got, unit="bytes of id, title and attributes")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME else f"{name[:_NAME]}…"
 
 
 def _with_attributes(document: Document, raw: Mapping[str, Any]) -> Document:
@@ -161,53 +169,90 @@ def _from_items(items: Iterable[Any]) -> Iterator[Document | Failure]:
             yield Failure(place, error.message)
 
 
-def _files(source: Path, glob: str) -> list[tuple[Path, str]]:
-    """The files to load and their names below the folder."""
+def _files(source: Path, glob: str) -> tuple[list[tuple[Path, str]], list[Failure]]:
+    """The files to load and their names below the folder, in order; and the folders in it that cannot be read."""
     if source.is_file():
-        return [(source, source.name)]
+        return [(source, _text(source.name))], []
     if not source.is_dir():
         raise DocumentError(
-            f"Expected a file or a folder, got a path where there is none: {source}", source=str(source)
+            f"Expected a file or a folder, got a path where there is none: {_text(str(source))}", source=str(source)
         )
     if (source / _BEIR).is_file() and glob == "**/*":
-        return [(source / _BEIR, _BEIR)]
+        return [(source / _BEIR, _BEIR)], []
     found = []
     for path in source.glob(glob):
         below = path.relative_to(source)
-        if path.is_file() and not any(part.startswith((".", "~$")) for part in below.parts):
-            found.append((path, os.fsencode(below.as_posix()).decode("utf-8", "replace")))
-    return sorted(found, key=lambda pair: pair[1])
+        if not any(part.startswith((".", "~$")) for part in below.parts) and not path.is_dir():
+            found.append((path, _text(below.as_posix())))
+    return sorted(found, key=lambda pair: pair[1]), _closed_folders(source)
 
 
-def _from_files(files: list[tuple[Path, str]], sidecar: Sidecar) -> Iterator[Document | Failure]:
-    for path, name in files:
-        document_id = sidecar.name(path, default=name)
-        suffix = path.suffix.lower()
-        try:
-            if suffix in _JSONL:
-                document_id = ""
-                yield from load_jsonl(path, source=name)
-            elif suffix in _LOADERS:
-                yield _from_file(path, document_id)
-            else:
-                raise DocumentError(
-                    f"Expected one of the file types {' '.join(FILE_TYPES)}, got {suffix or 'a name without suffix'}"
-                )
-        except RagvecError as error:
-            yield Failure(name, error.message, document_id)
-        except OSError as error:
-            yield Failure(name, f"Expected a file that can be read: {error.strerror or error}", document_id)
+def _closed_folders(source: Path) -> list[Failure]:
+    """A failure for every folder that cannot be looked into, of which `Path.glob` says nothing."""
+    closed: list[Failure] = []
+
+    def note(error: OSError) -> None:
+        name = _text(os.path.relpath(os.fsdecode(error.filename), source))
+        if not any(part.startswith(".") for part in Path(name).parts):
+            closed.append(Failure(name, f"Expected a folder that can be read: {error.strerror or error}"))
+
+    for _ in os.walk(source, onerror=note):
+        pass
+    return closed
 
 
-def _from_file(path: Path, document_id: str) -> Document:
-    file_type, loader = _LOADERS[path.suffix.lower()]
-    extract = loader(path)
+def _text(name: str) -> str:
+    """The name of a file as text: bytes that are no UTF-8 as `\\xff`, so that two names stay two."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _resolved(path: Path) -> Path | None:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links in a circle
+        return None
+
+
+def _from_files(files: list[tuple[Path, str]], sidecar: Sidecar, limits: FileLimits) -> Iterator[Document | Failure]:
+    with Reader(limits) as reader:
+        for path, name in files:
+            document_id = name
+            suffix = path.suffix.lower()
+            try:
+                _check_kind(path)
+                document_id = sidecar.name(path, default=name)
+                if suffix in _JSONL:
+                    document_id = ""
+                    yield from load_jsonl(path, source=name, limits=limits)
+                elif suffix in SUFFIXES:
+                    yield _from_file(path, document_id, reader)
+                else:
+                    raise DocumentError(
+                        f"Expected one of the file types {' '.join(FILE_TYPES)}, got "
+                        f"{_text(suffix) or 'a name without suffix'}"
+                    )
+            except RagvecError as error:
+                yield Failure(name, error.message, document_id)
+            except OSError as error:
+                yield Failure(name, f"Expected a file that can be read: {error.strerror or error}", document_id)
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what is no file. Raises OSError for a link that leads nowhere."""
+    kind = file_kind(path.stat().st_mode)
+    if kind:
+        raise DocumentError(f"Expected a file, got {kind}")
+
+
+def _from_file(path: Path, document_id: str, reader: Reader) -> Document:
+    suffix = path.suffix.lower()
+    extract = reader.read(path, suffix)
     return Document(
         id=document_id,
         text=extract.text,
-        title=extract.title or path.stem,
+        title=extract.title or _text(path.stem),
         uri=path.resolve().as_uri(),
-        file_type=file_type,
+        file_type=file_type(suffix),
         attributes=extract.attributes,
         blocks=extract.blocks,
         pages=extract.pages,

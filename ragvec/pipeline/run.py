@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from ragvec.errors import DocumentError, EmbedderMismatch, InvalidRequest
+from ragvec.limits import FileLimits
 from ragvec.pipeline.attributes import typed
 from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
 from ragvec.pipeline.documents import Document, Failure
@@ -74,14 +75,15 @@ class Pipeline:
         remove_missing: bool = False,
         progress: bool = True,
         id_prefix: str = "",
+        limits: FileLimits | None = None,
     ) -> Report:
         """Ingest `source`, and tell what was done.
 
-        `source`, `attributes` and `glob` are as in `ragvec.pipeline.load.load`. Each id is put behind `id_prefix`. A
-        document whose content, attributes, chunker and embedder are as they were is left alone; another version
-        replaces it, and readers see the old or the new one, never none. With `remove_missing`, documents of the index
-        whose id begins with `id_prefix` and that `source` no longer has are removed, unless something failed whose id
-        is unknown.
+        `source`, `attributes`, `glob` and `limits` are as in `ragvec.pipeline.load.load`. Each id is put behind
+        `id_prefix`. A document whose content, attributes, chunker and embedder are as they were is left alone; another
+        version replaces it, and readers see the old or the new one, never none. With `remove_missing`, documents of the
+        index whose id begins with `id_prefix` and that `source` no longer has are removed, unless something failed
+        whose id is unknown.
 
         Nothing is lost when the process ends at any moment: what was written counts, and the next run goes on from
         there. One document that cannot be loaded, split or stored is a failure in the report and stops nothing.
@@ -95,7 +97,7 @@ class Pipeline:
         bar = Progress(shown=progress, total=expected_documents(source, glob=glob) if progress else None)
         run = _Run(self, bar, id_prefix)
         try:
-            run.ingest(load(source, attributes=attributes, glob=glob))
+            run.ingest(load(source, attributes=attributes, glob=glob, limits=limits))
             if remove_missing:
                 run.remove_missing()
             report = run.report()

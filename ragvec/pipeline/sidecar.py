@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import msgspec
-
 from ragvec.errors import DocumentError
+from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import Document
-from ragvec.pipeline.encodings import decode
+from ragvec.pipeline.loaders.lines import json_lines, json_object
 
 __all__ = ["AttributeSource", "Sidecar"]
 
@@ -28,13 +27,13 @@ class Sidecar:
         DocumentError: the file does not exist, or a line of it is no object with `id` or `path`.
     """
 
-    def __init__(self, source: AttributeSource | None) -> None:
+    def __init__(self, source: AttributeSource | None, limits: FileLimits) -> None:
         self.file: Path | None = None
         self._by_id: dict[str, Mapping[str, Any]] = {}
         self._by_path: dict[Path, tuple[str, Mapping[str, Any]]] = {}
         self._function: Callable[[Document], Mapping[str, Any] | None] | None = None
         if isinstance(source, (str, os.PathLike)):
-            self._read(Path(source))
+            self._read(Path(source), limits)
         elif isinstance(source, Mapping):
             self._by_id = {str(key): value for key, value in source.items()}
         elif source is not None:
@@ -54,23 +53,23 @@ class Sidecar:
             return self._function(document) or {}
         return self._by_id.get(document.id, {})
 
-    def _read(self, path: Path) -> None:
+    def _read(self, path: Path, limits: FileLimits) -> None:
         if not path.is_file():
             raise DocumentError(
                 f"Expected a jsonl file of attributes, got a path where there is none: {path}", source=str(path)
             )
         self.file = path.resolve()
-        text, _ = decode(path.read_bytes())
-        # Only a line feed ends a line: JSON text may hold other characters that Python calls line ends.
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                self._add(line, self.file.parent, f"line {number} of {path}")
+        for number, line, _ in json_lines(path, limits):
+            place = f"line {number} of {path}"
+            try:
+                if isinstance(line, DocumentError):
+                    raise line
+                record = json_object(line)
+            except DocumentError as error:
+                raise DocumentError(f"{error.message} - at {place}", source=place) from error
+            self._add(record, self.file.parent, place)
 
-    def _add(self, line: str, folder: Path, place: str) -> None:
-        try:
-            record = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise DocumentError(f"Expected a JSON object: {error} - at {place}", source=place) from error
+    def _add(self, record: dict[str, Any], folder: Path, place: str) -> None:
         below, identity = record.pop("path", None), record.pop("id", None)
         if below is None and identity is None:
             raise DocumentError(f"Expected `id` or `path` - at {place}", source=place)

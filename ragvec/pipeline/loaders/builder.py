@@ -8,11 +8,15 @@ from typing import Any
 
 import msgspec
 
+from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import Block, BlockKind
+from ragvec.pipeline.loaders.source import refused
 
 __all__ = ["Extract", "TextBuilder", "row_text"]
 
 _SPACE = re.compile(r"[^\S\n]+")
+_DEEPEST = 99
+"""The level of headings below all others; what says that it is deeper is counted as this."""
 _CLOSE: frozenset[tuple[str, str]] = frozenset({("item", "item"), ("row", "row")})
 
 
@@ -28,9 +32,13 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextBuilder:
-    """Text in blocks: items of a list and rows of a table stand on lines of their own, blank lines part all else."""
+    """Text in blocks: items of a list and rows of a table stand on lines of their own, blank lines part all else.
 
-    def __init__(self) -> None:
+    Adding raises DocumentError as soon as there is more than `limits` allow.
+    """
+
+    def __init__(self, limits: FileLimits) -> None:
+        self._limits = limits
         self._parts: list[str] = []
         self._length = 0
         self.blocks: list[Block] = []
@@ -45,7 +53,9 @@ class TextBuilder:
             self._write("\n" if (self.blocks[-1].kind, kind) in _CLOSE else "\n\n")
         begin = self._length
         self._write(text)
-        self.blocks.append(Block(begin, self._length, kind, level))
+        self.blocks.append(Block(begin, self._length, kind, min(level, _DEEPEST)))
+        if len(self.blocks) > self._limits.blocks:
+            raise refused("blocks", most=self._limits.blocks, got="more", unit="blocks in a document")
 
     def add_table(self, rows: Sequence[Sequence[str]], *, header: bool = True) -> None:
         """Add a table, a row a block; with `header` every row names its columns, so that it can be understood alone."""
@@ -86,6 +96,8 @@ class TextBuilder:
     def _write(self, text: str) -> None:
         self._parts.append(text)
         self._length += len(text)
+        if self._length > self._limits.characters:
+            raise refused("characters", most=self._limits.characters, got="more", unit="characters in a document")
 
 
 def row_text(names: Sequence[str], row: Sequence[str]) -> str:

@@ -8,24 +8,26 @@ import itertools
 from pathlib import Path
 
 from ragvec.errors import DocumentError
+from ragvec.limits import FileLimits
 from ragvec.pipeline.encodings import decode
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
+from ragvec.pipeline.loaders.source import source_bytes
 
 __all__ = ["load_csv"]
 
 _DELIMITERS = ",;\t|"
 
 
-def load_csv(path: Path) -> Extract:
+def load_csv(path: Path, limits: FileLimits) -> Extract:
     """A table whose first line names the columns. The delimiter is whichever of , ; tab | the file uses.
 
     The text begins with the names of the columns; then each row is a line "column: value; column: value", empty cells
     left out.
 
     Raises:
-        DocumentError: a row cannot be parsed.
+        DocumentError: a row cannot be parsed, or a limit is passed.
     """
-    text, note = decode(path.read_bytes())
+    text, note = decode(source_bytes(path, limits))
     try:
         rows = [
             row
@@ -34,7 +36,7 @@ def load_csv(path: Path) -> Extract:
         ]
     except csv.Error as error:
         raise DocumentError(f"Expected comma-separated values, got a file that breaks their rules: {error}") from error
-    builder = TextBuilder()
+    builder = TextBuilder(limits)
     if len(rows) > 1:
         builder.add("Columns: " + ", ".join(" ".join(name.split()) for name in rows[0] if name.strip()))
     builder.add_table(rows)

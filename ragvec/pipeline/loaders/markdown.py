@@ -6,29 +6,34 @@ from pathlib import Path
 from typing import Any
 
 from ragvec.extras import require
+from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import BlockKind
 from ragvec.pipeline.encodings import decode
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
 from ragvec.pipeline.loaders.plain import front_matter
+from ragvec.pipeline.loaders.source import source_bytes
 from ragvec.pipeline.loaders.webpage import html_text
 
 __all__ = ["load_markdown"]
 
 
-def load_markdown(path: Path) -> Extract:
+def load_markdown(path: Path, limits: FileLimits) -> Extract:
     """A Markdown file without its marks: links keep their words, tables become "column: value" rows.
 
     Front matter gives title and attributes; else the first heading is the title.
+
+    Raises:
+        DocumentError: it is no text, or a limit is passed. MissingExtra: markdown-it-py is not installed.
     """
-    text, note = decode(path.read_bytes())
+    text, note = decode(source_bytes(path, limits))
     attributes, body = front_matter(text)
-    builder = TextBuilder()
-    _render(body, builder)
+    builder = TextBuilder(limits)
+    _render(body, builder, limits)
     title = attributes.pop("title", "") or builder.first_heading()
     return builder.extract(title=str(title), attributes=attributes, notes=[note] if note else [])
 
 
-def _render(text: str, builder: TextBuilder) -> None:
+def _render(text: str, builder: TextBuilder, limits: FileLimits) -> None:
     markdown_it = require("markdown_it", extra="embed", purpose="Reading Markdown", package="markdown-it-py")
     tokens = markdown_it.MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
     numbers: list[int | None] = []
@@ -58,7 +63,7 @@ def _render(text: str, builder: TextBuilder) -> None:
         elif kind in ("fence", "code_block"):
             builder.add(token.content, "code")
         elif kind == "html_block":
-            builder.add(html_text(token.content))
+            builder.add(html_text(token.content, limits))
         elif kind == "inline":
             words = _inline(token)
             if rows:

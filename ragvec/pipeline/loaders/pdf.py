@@ -7,6 +7,7 @@ the same height near the edge of most pages, the same but for their digits, are 
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
 import re
@@ -22,7 +23,9 @@ import msgspec
 
 from ragvec.errors import DocumentError
 from ragvec.extras import require
+from ragvec.limits import FileLimits
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
+from ragvec.pipeline.loaders.source import refused, source_bytes
 
 __all__ = ["load_pdf"]
 
@@ -30,6 +33,7 @@ __all__ = ["load_pdf"]
 _NO_TITLE = frozenset({"", "untitled", "(anonymous)", "anonymous", "unspecified", "none"})
 _BULLET = "•‣▪◦●■–—*\x7f\uf0b7-"
 _ITEM = re.compile(rf"[{_BULLET}]\s+\S|\d{{1,3}}[.)]\s+\S")
+_DIVIDED = re.compile(r"[^\W\d_]-$")
 _MARKER = re.compile(rf"(?:[{_BULLET}]|\d{{1,3}}[.)])$")
 
 
@@ -49,21 +53,22 @@ class _Piece(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        text = self.lines[0].text
+        parts = [self.lines[0].text]
         for line in self.lines[1:]:
-            text += line.text if re.search(r"[^\W\d_]-$", text) and line.text[:1].islower() else f" {line.text}"
-        return text
+            divided = _DIVIDED.search(parts[-1][-2:]) and line.text[:1].islower()
+            parts.append(line.text if divided else f" {line.text}")
+        return "".join(parts)
 
     @property
     def size(self) -> float:
         return self.lines[0].size
 
 
-def load_pdf(path: Path) -> Extract:
+def load_pdf(path: Path, limits: FileLimits) -> Extract:
     """A PDF file, its pages kept. Its title is that of its properties, else its first heading.
 
     Raises:
-        DocumentError: the file is damaged, encrypted with a password, or holds no text (a scan).
+        DocumentError: the file is damaged, encrypted with a password, or holds no text (a scan), or a limit is passed.
         MissingExtra: pypdf is not installed.
     """
     pypdf = require("pypdf", extra="embed", purpose="Reading pdf files")
@@ -81,12 +86,13 @@ def load_pdf(path: Path) -> Extract:
         TypeError,
         ValueError,
     )
+    source = io.BytesIO(source_bytes(path, limits))
     with _quiet("pypdf"):
         try:
-            reader = pypdf.PdfReader(str(path))
+            reader = pypdf.PdfReader(source)
             if reader.is_encrypted and not reader.decrypt(""):
                 raise DocumentError("Expected a PDF that can be read, got one that is encrypted with a password")
-            pages = _without_running_heads([(_page_lines(page), float(page.mediabox.height)) for page in reader.pages])
+            pages = _without_running_heads(list(_pages(reader, limits)))
             title = str((reader.metadata.title if reader.metadata else "") or "").strip()
         except damage as error:
             raise DocumentError(f"Expected a PDF document, got a file that cannot be read as one: {error}") from error
@@ -94,12 +100,26 @@ def load_pdf(path: Path) -> Extract:
         raise DocumentError(
             "Expected text, got a PDF without any: it is a scan, and needs optical character recognition first"
         )
-    builder = TextBuilder()
+    builder = TextBuilder(limits)
     headings = _heading_sizes(pages)
     for lines in pages:
         builder.begin_page()
         _add_page(lines, headings, builder)
     return builder.extract(title=builder.first_heading() if title.lower() in _NO_TITLE else title)
+
+
+def _pages(reader: Any, limits: FileLimits) -> Iterator[tuple[list[_Line], float]]:
+    """The lines of each page, and its height."""
+    count = len(reader.pages)
+    if count > limits.pages:
+        raise refused("pages", most=limits.pages, got=f"{count:,}", unit="pages in a PDF")
+    characters = 0
+    for page in reader.pages:
+        lines = _page_lines(page)
+        characters += sum(len(line.text) for line in lines)
+        if characters > limits.characters:
+            raise refused("characters", most=limits.characters, got="more", unit="characters in a document")
+        yield lines, float(page.mediabox.height)
 
 
 def _page_lines(page: Any) -> list[_Line]:

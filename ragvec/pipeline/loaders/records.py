@@ -3,49 +3,46 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ragvec.errors import DocumentError
+from ragvec.limits import FileLimits
 from ragvec.pipeline.attributes import is_missing, named
 from ragvec.pipeline.documents import Document, Failure
-from ragvec.pipeline.encodings import decode
+from ragvec.pipeline.loaders.lines import json_lines, json_object
 
 __all__ = ["from_frame", "from_langchain", "from_mapping", "is_frame", "is_langchain", "load_jsonl"]
 
 _IDS = ("id", "_id")
 _TEXTS = ("text", "page_content", "content")
+_NAMED, _LONG = 20, 60
 _NESTED = ("metadata", "attributes")
 
 
-def load_jsonl(path: Path, *, source: str) -> Iterator[Document | Failure]:
+def load_jsonl(path: Path, *, source: str, limits: FileLimits) -> Iterator[Document | Failure]:
     """A document a line: `id` or `_id`, `text`, `title`; other scalars and lists of texts are attributes, and so is
     what an object `metadata` or `attributes` holds, as BEIR and LangChain write it.
 
     A line without an id is known by the file and its number. `source` is what the file is called in failures and such
-    ids.
+    ids. Memory is needed for one line at a time.
 
     Raises:
-        DocumentError: the file is not text.
+        DocumentError: the file is not text. OSError: it cannot be read.
     """
-    text, note = decode(path.read_bytes())
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    uri = path.resolve().as_uri()
+    for number, line, note in json_lines(path, limits):
         place = f"{source}:{number}"
-        record: dict[str, Any] = {}
+        record: dict[str, Any] | None = None
         try:
-            record = msgspec.json.decode(line, type=dict[str, Any])
-            yield from_mapping(
-                record, default_id=place, file_type="jsonl", uri=path.resolve().as_uri(), notes=(note,) if note else ()
-            )
-        except msgspec.DecodeError as error:
-            yield Failure(place, f"Expected a JSON object on one line: {error}")
+            if isinstance(line, DocumentError):
+                raise line
+            record = json_object(line)
+            yield from_mapping(record, default_id=place, file_type="jsonl", uri=uri, notes=(note,) if note else ())
         except DocumentError as error:
-            yield Failure(place, error.message, _id_of(record, place))
+            yield Failure(place, error.message, "" if record is None else _id_of(record, place))
 
 
 def from_mapping(
@@ -58,9 +55,7 @@ def from_mapping(
     """
     field = next((name for name in _TEXTS if name in record), None)
     if field is None or not isinstance(record[field], str):
-        raise DocumentError(
-            f"Expected a field {' or '.join(_TEXTS)} holding text, got the fields {', '.join(map(str, record))}"
-        )
+        raise DocumentError(f"Expected a field {' or '.join(_TEXTS)} holding text, got the fields {_listed(record)}")
     rest: dict[str, Any] = {}
     for name, value in record.items():
         if name in _NESTED and isinstance(value, Mapping):
@@ -115,7 +110,9 @@ def from_frame(frame: Any) -> Iterator[Document | Failure]:
     """A document a row: columns `text`, `title` and `id` (else the row's label); the others are attributes."""
     names = [str(name) for name in frame.columns]
     if not set(names) & set(_TEXTS):
-        raise DocumentError(f"Expected a DataFrame with a column {' or '.join(_TEXTS)}, got {', '.join(names)}")
+        raise DocumentError(
+            f"Expected a DataFrame with a column {' or '.join(_TEXTS)}, got {_listed(dict.fromkeys(names))}"
+        )
     columns = [frame.iloc[:, position].tolist() for position in range(len(names))]
     for label, *values in zip(frame.index.tolist(), *columns, strict=True):
         record = dict(zip(names, values, strict=True))
@@ -127,6 +124,13 @@ def from_frame(frame: Any) -> Iterator[Document | Failure]:
 
 def _id_of(record: Mapping[str, Any], default: str) -> str:
     return next((_words(record, name) for name in _IDS if _words(record, name)), default)
+
+
+def _listed(record: Mapping[str, Any]) -> str:
+    """The names of fields: the first of them, cut short, where there are many or they are long."""
+    names = [str(name) for name in itertools.islice(record, _NAMED + 1)]
+    shown = [name if len(name) <= _LONG else f"{name[:_LONG]}…" for name in names[:_NAMED]]
+    return ", ".join(shown) + (f" and {len(record) - _NAMED:,} more" if len(names) > _NAMED else "")
 
 
 def _words(record: Mapping[str, Any], name: str) -> str:

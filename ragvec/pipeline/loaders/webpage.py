@@ -7,9 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import BlockKind
 from ragvec.pipeline.encodings import decode
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
+from ragvec.pipeline.loaders.source import source_bytes
 
 __all__ = ["html_text", "load_html"]
 
@@ -26,24 +28,28 @@ _BLOCKS = frozenset(_BREAKING.split())
 _HEADING = re.compile(r"h[1-6]$")
 
 
-def load_html(path: Path) -> Extract:
-    """An HTML page. Its title is the first `h1`, else what `<title>` says, else its first heading."""
-    raw = path.read_bytes()
+def load_html(path: Path, limits: FileLimits) -> Extract:
+    """An HTML page. Its title is the first `h1`, else what `<title>` says, else its first heading.
+
+    Raises:
+        DocumentError: it is no text, or a limit is passed.
+    """
+    raw = source_bytes(path, limits)
     declared = _CHARSET.search(raw[:4096])
     text, note = decode(raw, declared=declared[1].decode("ascii") if declared else "")
-    page = _parse(text)
+    page = _parse(text, limits)
     attributes: dict[str, Any] = {"language": page.language} if page.language else {}
     title = page.first_h1 or page.title or page.builder.first_heading()
     return page.builder.extract(title=title, attributes=attributes, notes=[note] if note else [])
 
 
-def html_text(fragment: str) -> str:
-    """The words of an HTML fragment."""
-    return _parse(fragment).builder.text
+def html_text(fragment: str, limits: FileLimits) -> str:
+    """The words of an HTML fragment. Raises DocumentError when a limit is passed."""
+    return _parse(fragment, limits).builder.text
 
 
-def _parse(text: str) -> _Page:
-    page = _Page()
+def _parse(text: str, limits: FileLimits) -> _Page:
+    page = _Page(limits)
     page.feed(text)
     page.close()
     page.finish()
@@ -62,10 +68,11 @@ class _Table:
 class _Page(HTMLParser):
     """Collects blocks from the stream of tags, whether or not these are closed as they should be."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: FileLimits) -> None:
         super().__init__(convert_charrefs=True)
-        self.builder = TextBuilder()
+        self.builder = TextBuilder(limits)
         self.title = self.language = self.first_h1 = ""
+        self._title_words: list[str] = []
         self._words: list[str] = []
         self._skipping: list[str] = []
         self._in_title = False
@@ -83,7 +90,7 @@ class _Page(HTMLParser):
             return
         if tag in _SKIPPED:
             self._skipping.append(tag)
-        elif tag == "title" and not self.title:
+        elif tag == "title" and not self._title_words:
             self._in_title = True
         elif tag == "html":
             self.language = (dict(attrs).get("lang") or "").partition("-")[0].lower()
@@ -105,7 +112,7 @@ class _Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._in_title:
-            self.title += data
+            self._title_words.append(data)
         elif not self._skipping:
             self._words.append(data if self._pre else re.sub(r"\s+", " ", data))
 
@@ -114,7 +121,7 @@ class _Page(HTMLParser):
         while self._table is not None:
             self._close("table")
         self._flush()
-        self.title = " ".join(self.title.split())
+        self.title = " ".join("".join(self._title_words).split())
 
     def _open(self, tag: str, attributes: dict[str, str | None]) -> None:
         if self._table is not None:
@@ -131,7 +138,8 @@ class _Page(HTMLParser):
             self._lists.append(None)
         elif tag == "ol":
             start = attributes.get("start") or ""
-            self._lists.append(int(start) if start.isdecimal() else 1)
+            # More digits are no number of an item, and thousands of them no number to Python either.
+            self._lists.append(int(start) if start.isdecimal() and len(start) <= 9 else 1)
         elif tag == "li":
             number = self._lists[-1] if self._lists else None
             self._marker = "- " if number is None else f"{number}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 import zlib
@@ -10,17 +11,19 @@ from typing import Any
 
 from ragvec.errors import DocumentError
 from ragvec.extras import require
+from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import BlockKind
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
+from ragvec.pipeline.loaders.source import refused, source_bytes
 
 __all__ = ["load_docx"]
 
 
-def load_docx(path: Path) -> Extract:
+def load_docx(path: Path, limits: FileLimits) -> Extract:
     """A docx file. Its title is the paragraph in style Title, else the first heading, else that of its core properties.
 
     Raises:
-        DocumentError: the file is not a docx document.
+        DocumentError: the file is not a docx document, or a limit is passed.
         MissingExtra: python-docx is not installed.
     """
     docx = require("docx", extra="embed", purpose="Reading docx files", package="python-docx")
@@ -38,35 +41,84 @@ def load_docx(path: Path) -> Extract:
         TypeError,
         ValueError,
     )
-    builder = TextBuilder()
+    builder = TextBuilder(limits)
+    source = io.BytesIO(source_bytes(path, limits))
     try:
-        document = docx.Document(str(path))
-        title = _body(document, builder) or builder.first_heading() or str(document.core_properties.title or "")
+        _check_archive(source, limits)
+        document = docx.Document(source)
+        title = (
+            _Body(builder, limits).add(document) or builder.first_heading() or str(document.core_properties.title or "")
+        )
     except damage as error:
         raise DocumentError(f"Expected a docx document, got a file that cannot be read as one: {error}") from error
     return builder.extract(title=title)
 
 
-def _body(document: Any, builder: TextBuilder) -> str:
-    title = ""
-    for block in document.iter_inner_content():
-        if hasattr(block, "rows"):
-            _table(block, builder)
-            continue
-        style = str(block.style.name or "") if block.style is not None else ""
-        text = block.text
-        kind, level = _kind(style, listed=_is_listed(block))
-        if style == "Title" and text.strip() and not title:
-            title = text
-        builder.add(f"- {text.strip()}" if kind == "item" and text.strip() else text, kind, level)
-    return title
+def _check_archive(source: io.BytesIO, limits: FileLimits) -> None:
+    """Refuse an archive that unpacks to more than it should, before anything is unpacked: no member of it ever gives
+    more bytes than its entry says."""
+    with zipfile.ZipFile(source) as archive:
+        members = archive.infolist()
+    if len(members) > limits.parts:
+        raise refused("parts", most=limits.parts, got=f"{len(members):,}", unit="files in an archive")
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > limits.unpacked_bytes:
+        raise refused("unpacked_bytes", most=limits.unpacked_bytes, got=f"{unpacked:,}", unit="bytes in an archive")
+
+
+class _Body:
+    """Adds what stands in a document to a text."""
+
+    def __init__(self, builder: TextBuilder, limits: FileLimits) -> None:
+        self._builder, self._limits = builder, limits
+
+    def add(self, document: Any) -> str:
+        """Add everything, and return the paragraph in style Title, empty without one."""
+        title = ""
+        for block in document.iter_inner_content():
+            if hasattr(block, "rows"):
+                self._table(block)
+                continue
+            style = str(block.style.name or "") if block.style is not None else ""
+            text = block.text
+            kind, level = _kind(style, listed=_is_listed(block))
+            if style == "Title" and text.strip() and not title:
+                title = text
+            self._builder.add(f"- {text.strip()}" if kind == "item" and text.strip() else text, kind, level)
+        return title
+
+    def _table(self, table: Any) -> None:
+        rows = [self._cells(row) for row in table.rows]
+        rows = [row for row in rows if any(row)]
+        if rows:
+            # Word marks header rows rarely; a first row in which every cell is filled is taken for one.
+            self._builder.add_table(rows, header=len(rows[0]) > 1 and all(rows[0]))
+
+    def _cells(self, row: Any) -> list[str]:
+        """The texts of a row's cells; a cell that spans columns stands in the first of them."""
+        columns = sum(max(1, cell.grid_span) for cell in row._tr.tc_lst)
+        if columns > self._limits.columns:
+            raise refused("columns", most=self._limits.columns, got=f"{columns:,}", unit="columns in a table")
+        texts: list[str] = []
+        previous = None
+        for cell in row.cells:
+            texts.append("" if cell._tc is previous else self._text(cell))
+            previous = cell._tc
+        return texts
+
+    def _text(self, cell: Any) -> str:
+        parts = [
+            "; ".join(" ".join(self._cells(row)) for row in block.rows) if hasattr(block, "rows") else block.text
+            for block in cell.iter_inner_content()
+        ]
+        return " ".join(part for part in parts if part)
 
 
 def _kind(style: str, *, listed: bool) -> tuple[BlockKind, int]:
     words = style.lower().split()
     if words == ["title"]:
         return "heading", 1
-    if len(words) == 2 and words[0] == "heading" and words[1].isdecimal():
+    if len(words) == 2 and words[0] == "heading" and words[1].isdecimal() and len(words[1]) <= 2:
         return "heading", int(words[1])
     return ("item" if listed or words[:1] == ["list"] else "paragraph"), 0
 
@@ -74,28 +126,3 @@ def _kind(style: str, *, listed: bool) -> tuple[BlockKind, int]:
 def _is_listed(paragraph: Any) -> bool:
     properties = paragraph._p.pPr
     return properties is not None and properties.numPr is not None
-
-
-def _table(table: Any, builder: TextBuilder) -> None:
-    rows = [_cells(row) for row in table.rows]
-    rows = [row for row in rows if any(row)]
-    if rows:
-        # Word marks header rows rarely; a first row in which every cell is filled is taken for one.
-        builder.add_table(rows, header=len(rows[0]) > 1 and all(rows[0]))
-
-
-def _cells(row: Any) -> list[str]:
-    """The texts of a row's cells; a cell that spans columns stands in the first of them."""
-    texts: list[str] = []
-    previous = None
-    for cell in row.cells:
-        texts.append("" if cell._tc is previous else _cell_text(cell))
-        previous = cell._tc
-    return texts
-
-
-def _cell_text(cell: Any) -> str:
-    parts = []
-    for block in cell.iter_inner_content():
-        parts.append("; ".join(" ".join(_cells(row)) for row in block.rows) if hasattr(block, "rows") else block.text)
-    return " ".join(part for part in parts if part)

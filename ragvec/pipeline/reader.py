@@ -1,0 +1,152 @@
+"""The process that reads files: it opens what nobody vouches for, so that the program that wants the text need not.
+
+`python -m ragvec.pipeline.reader` is started by `ragvec.pipeline.reading` and speaks to it in frames: a length (uint64,
+little-endian) and a MessagePack document, a `Settings` once, then an `Order` and its `Reply` at a time.
+
+Where the system can, it limits itself: the processor time of each file, its memory, and that it writes no file. It ends
+when its standard input does, or when it has been short of memory.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from ragvec.errors import DocumentError, MissingExtra
+from ragvec.limits import FileLimits
+from ragvec.pipeline.loaders.builder import Extract
+from ragvec.pipeline.loaders.formats import read_file
+
+__all__ = ["Order", "Reply", "Settings", "main", "read_frame", "short_of_memory", "write_frame"]
+
+_LENGTH = struct.Struct("<Q")
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What holds for all files."""
+
+    limits: FileLimits
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A file to read; `path` is as the file system has it, which need not be UTF-8."""
+
+    path: bytes
+    suffix: str
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of it: an extract, or why there is none.
+
+    `missing` is what MissingExtra is made of, `trouble` the number and the words of an OSError. After `last` the
+    process ends.
+    """
+
+    extract: Extract | None = None
+    refusal: str = ""
+    missing: tuple[str, str, str] | None = None
+    trouble: tuple[int, str] | None = None
+    last: bool = False
+
+
+def write_frame(stream: BinaryIO, message: msgspec.Struct) -> None:
+    """Send a message. Raises OSError when nobody reads any longer."""
+    data = msgspec.msgpack.encode(message)
+    stream.write(_LENGTH.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def read_frame(stream: BinaryIO) -> bytes | None:
+    """The next message as it was sent; None when the other side has ended."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    length = _LENGTH.unpack(head)[0]
+    data = stream.read(length)
+    return data if len(data) == length else None
+
+
+def short_of_memory(limits: FileLimits) -> str:
+    """What is said of a file that needs too much memory."""
+    return (
+        f"Expected a file that is read with {limits.memory_bytes:,} bytes of memory, got one that needs more: "
+        "FileLimits(memory_bytes=…) allows more"
+    )
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    orders, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    # A library that prints must not speak to the parent, nor one that reads hear it.
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    first = read_frame(orders)
+    if first is None:
+        return
+    limits = msgspec.msgpack.decode(first, type=Settings).limits
+    _limit_process(limits)
+    while (frame := read_frame(orders)) is not None:
+        order = msgspec.msgpack.decode(frame, type=Order)
+        _limit_time(limits)
+        try:
+            write_frame(replies, _reply(order, limits))
+        except MemoryError:
+            write_frame(replies, Reply(refusal=short_of_memory(limits), last=True))
+            return
+
+
+def _reply(order: Order, limits: FileLimits) -> Reply:
+    try:
+        return Reply(extract=read_file(Path(os.fsdecode(order.path)), order.suffix, limits=limits))
+    except DocumentError as error:
+        return Reply(refusal=error.message)
+    except MissingExtra as error:
+        return Reply(missing=(error.message, error.package, error.extra))
+    except OSError as error:
+        return Reply(trouble=(error.errno or 0, error.strerror or str(error)))
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a parser stumbles over, it is the file that made it
+        return Reply(refusal=f"Expected a file that can be read, got one that breaks its reader: {error!r:.200}")
+
+
+def _limit_process(limits: FileLimits) -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    _set_soft(resource.RLIMIT_CORE, 0)
+    _set_soft(resource.RLIMIT_FSIZE, 0)
+    if sys.platform == "linux":
+        # Elsewhere the limit is accepted and means nothing, or counts what the system itself has mapped.
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        _set_soft(resource.RLIMIT_AS, pages * resource.getpagesize() + limits.memory_bytes)
+
+
+def _limit_time(limits: FileLimits) -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _set_soft(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + limits.seconds))
+
+
+def _set_soft(name: int, value: int) -> None:
+    """Set a limit, no higher than it may be."""
+    import resource
+
+    _, hard = resource.getrlimit(name)
+    resource.setrlimit(name, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+if __name__ == "__main__":
+    main()
