@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ragvec.engine.local.cursors import Cursors
-from ragvec.engine.local.layout import GenerationFolder, generations
+from ragvec.engine.local.layout import GenerationFolder, generations, sync_folder
 from ragvec.engine.local.records import Records
 from ragvec.engine.local.vectors import VectorFile
-from ragvec.errors import ExpiredToken, StoreError
+from ragvec.errors import Corrupted, ExpiredToken, StoreError
 
 __all__ = ["RETIRED_SECONDS", "Kept", "KeptGenerations", "newest", "remove", "retire", "sweep"]
 
@@ -122,7 +122,14 @@ def newest(index: Path, *, read_only: bool) -> int:
     numbers = generations(index)
     if len(numbers) < 2:
         return numbers[0] if numbers else 0
-    records = Records(GenerationFolder(index, numbers[-2]).records, read_only=read_only)
+    folder = GenerationFolder(index, numbers[-2])
+    file = folder.records
+    if not file.exists():
+        if (folder.path / _MARK).exists():
+            return numbers[-1]
+        # Opened for writing it would be made, empty and without a successor: the newer generation would not count.
+        raise Corrupted(f"`{file}` is missing: it would tell which generation is current", store=str(file))
+    records = Records(file, read_only=read_only)
     try:
         return numbers[-2] if records.state().successor is None else numbers[-1]
     finally:
@@ -164,7 +171,7 @@ def sweep(
                 if unfinished:
                     remove(index, number)
     for path in index.glob(_REMOVED + "*"):
-        shutil.rmtree(path, ignore_errors=True)
+        _clear(path)
     return again
 
 
@@ -179,8 +186,19 @@ def remove(index: Path, number: int) -> bool:
     except OSError as error:
         _log.debug("Generation %d of `%s` stays for now: %s", number, index, error)
         return False
-    shutil.rmtree(gone, ignore_errors=True)
+    _clear(gone)
     return True
+
+
+def _clear(gone: Path) -> None:
+    """Remove a folder that was renamed, but not before its new name is durable: after a power failure a generation
+    would have its name back, but not all of its files."""
+    try:
+        sync_folder(gone.parent)
+    except OSError as error:
+        _log.debug("`%s` is removed later: %s", gone, error)
+        return
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _needed_until(index: Path, number: int, *, now: float, clock: Callable[[], float]) -> float:

@@ -3,6 +3,11 @@
 Connections are never shared by two threads at once nor carried across a fork: they are closed before it (see
 `ragvec.engine.local.forks`). A child made behind Python's back, so that nothing could be closed, starts with an empty
 pool and leaves its parent's connections untouched.
+
+A commit that failed, or whose process was killed in it, is in doubt: its log entries may be whole on the disk while no
+connection counts them, and would count after the next recovery of the log, over files that others have written to
+meanwhile. The next writer, told so by the change mark, therefore first commits a transaction that changes nothing: it
+overwrites the beginning of what is in doubt, which then never counts.
 """
 
 from __future__ import annotations
@@ -117,10 +122,14 @@ class Database:
         # Threads of one process queue here rather than in SQLite's busy handler, which sleeps.
         with forks.operation(), self._write_lock:
             with self._transaction("BEGIN IMMEDIATE") as connection:
-                value = self._begin_mark()
-                yield connection
-            if self._mark is not None:
-                self._mark.committed(value)
+                value = self._begin_mark(connection)
+                try:
+                    yield connection
+                except BaseException:
+                    connection.rollback()
+                    self._end_mark(value)
+                    raise
+            self._end_mark(value)
 
     def unchanged_since(self) -> bytes | None:
         """A value that is the same the next time exactly if nothing was committed in between; None when unknown.
@@ -138,13 +147,25 @@ class Database:
         if self._mark is not None:
             self._mark.close()
 
-    def _begin_mark(self) -> int:
+    def _begin_mark(self, connection: sqlite3.Connection) -> bytes:
         if self._mark is None:
-            return 0
-        try:
-            return self._mark.begin()
-        except OSError as error:
-            raise store_error(error, self._mark.path) from error
+            return b""
+        while True:
+            try:
+                value, clean = self._mark.begin(empty=lambda: _is_empty(connection))
+            except OSError as error:
+                raise store_error(error, self._mark.path) from error
+            if clean:
+                return value
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {version}")
+            connection.execute("COMMIT")
+            self._mark.ended(value)
+            connection.execute("BEGIN IMMEDIATE")
+
+    def _end_mark(self, value: bytes) -> None:
+        if self._mark is not None:
+            self._mark.ended(value)
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
@@ -228,12 +249,29 @@ class Database:
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         except sqlite3.OperationalError:
             connection.close()
-            if self._log_bytes():
-                raise  # committed changes, which without the shared memory file nobody can read
             # A WAL database in a folder that cannot be written has no shared memory file, so nobody is writing it. That
             # may change, and SQLite would not notice: such a connection serves one transaction.
-            return self._connect("ro&immutable=1"), False
+            if not self._log_bytes():
+                return self._connect("ro&immutable=1"), False
+            return self._open_with_log(), False
         return connection, True
+
+    def _open_with_log(self) -> sqlite3.Connection:
+        """A connection that sees what was committed to a log and not yet moved from there, as after a crash, in a
+        folder that cannot be written: the index of the log is made in the memory of this process.
+
+        SQLite does so under an exclusive lock, which needs a file that can be written; so it is told not to lock.
+        """
+        if os.name == "nt":
+            return self._connect("ro")
+        connection = self._connect("ro&vfs=unix-none")
+        try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _log_bytes(self) -> int:
         try:
@@ -246,6 +284,10 @@ class Database:
         return sqlite3.connect(
             uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
 
 
 def _close_idle(idle: list[sqlite3.Connection], pid: int) -> None:

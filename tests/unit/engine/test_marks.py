@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -39,14 +40,20 @@ def mark_of(index: Index) -> Path:
 # -- the mark itself ---------------------------------------------------------------------------------------------------
 
 
+def change(mark: ChangeMark) -> None:
+    value, _ = mark.begin(empty=lambda: True)
+    mark.ended(value)
+
+
 def test_a_mark_is_the_same_exactly_as_long_as_nothing_is_committed(tmp_path: Path) -> None:
     reader, writer = (ChangeMark(tmp_path / "a.mark", read_only=read_only) for read_only in (True, False))
     assert reader.value() is writer.value() is None
     seen = set()
     for _ in range(5):
-        value = writer.begin()
+        value, clean = writer.begin(empty=lambda: True)
+        assert clean
         assert reader.value() is None
-        writer.committed(value)
+        writer.ended(value)
         now = reader.value()
         assert now is not None
         assert now == writer.value() == reader.value()
@@ -58,49 +65,64 @@ def test_a_mark_is_the_same_exactly_as_long_as_nothing_is_committed(tmp_path: Pa
 
 def test_an_abandoned_change_is_unknown_until_the_next_one(tmp_path: Path) -> None:
     reader, writer, other = (ChangeMark(tmp_path / "a.mark", read_only=False) for _ in range(3))
-    writer.committed(writer.begin())
+    change(writer)
     before = reader.value()
     writer.begin()
     assert reader.value() is None
     writer.close()
-    other.committed(other.begin())
+    value, clean = other.begin()
+    assert not clean
+    other.ended(value)
     assert reader.value() not in (None, before)
+    assert writer.begin()[1]
 
 
 def test_two_writers_in_either_order_leave_no_value_of_before(tmp_path: Path) -> None:
     reader, one, two = (ChangeMark(tmp_path / "a.mark", read_only=False) for _ in range(3))
-    one.committed(one.begin())
+    change(one)
     before = reader.value()
-    first = one.begin()
-    second = two.begin()
+    (first, _), (second, _) = one.begin(), two.begin()
     assert first != second
-    one.committed(first)
+    one.ended(first)
     assert reader.value() is None, "the second has begun"
-    two.committed(second)
+    two.ended(second)
     assert reader.value() not in (None, before)
-    first, second = one.begin(), two.begin()
-    two.committed(second)
-    one.committed(first)
-    assert reader.value() is None, "whose commit was last is not known"
 
 
-@pytest.mark.parametrize("content", [b"", b"short"])
-def test_a_mark_that_was_never_finished_says_nothing(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"short", b"garbage, garbage, garbage"])
+def test_a_mark_that_is_not_whole_says_nothing(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.mark"
     path.write_bytes(content)
     reader, writer = (ChangeMark(path, read_only=False) for _ in range(2))
     assert reader.value() is None
-    writer.committed(writer.begin())
+    change(writer)
     assert reader.value() == writer.value() is not None
 
 
-def test_counters_start_again_after_the_last_number(tmp_path: Path) -> None:
+def test_a_mark_that_was_cut_off_while_it_is_read_says_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.mark"
-    path.write_bytes(b"\xff" * 16)
-    mark = ChangeMark(path, read_only=False)
-    before = mark.value()
-    mark.committed(mark.begin())
-    assert mark.value() not in (None, before)
+    reader, writer = (ChangeMark(path, read_only=False) for _ in range(2))
+    change(writer)
+    before = reader.value()
+    os.truncate(path, 0)
+    assert reader.value() is None
+    change(writer)
+    assert reader.value() not in (None, before)
+
+
+def test_an_older_copy_of_a_mark_never_counts_up_to_what_was_seen(tmp_path: Path) -> None:
+    path = tmp_path / "a.mark"
+    reader, writer = (ChangeMark(path, read_only=False) for _ in range(2))
+    change(writer)
+    older = path.read_bytes()
+    seen = set()
+    for _ in range(3):
+        change(writer)
+        seen.add(reader.value())
+    path.write_bytes(older)
+    for _ in range(4):
+        change(writer)
+        assert reader.value() not in {None, *seen}
 
 
 # -- two processes -----------------------------------------------------------------------------------------------------
@@ -196,7 +218,7 @@ with Store(engine=LocalEngine(pathlib.Path(sys.argv[1]), background=False)) as s
     elif where == "after the vectors":
         vectors.VectorAppender.sync = stop(vectors.VectorAppender.sync, False)
     elif where == "after the commit":
-        marks.ChangeMark.committed = stop(marks.ChangeMark.committed, True)
+        marks.ChangeMark.ended = stop(marks.ChangeMark.ended, True)
     else:
         print("there", flush=True)
     count = 20_000
