@@ -80,7 +80,7 @@ def list_vector_buckets(session: Session, request: ListVectorBuckets) -> BucketL
             )
             for info in page.items
         ],
-        next_token=name_token(page.next_after, scope=scope),
+        next_token=name_token(session, page.next_after, scope=scope),
     )
 
 

@@ -117,7 +117,7 @@ def list_indexes(session: Session, request: ListIndexes) -> IndexList:
             )
             for spec in page.items
         ],
-        next_token=name_token(page.next_after, scope=scope),
+        next_token=name_token(session, page.next_after, scope=scope),
     )
 
 

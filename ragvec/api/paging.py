@@ -54,12 +54,14 @@ def start_after(session: Session, token: str | None, *, scope: Scope, longest: i
     token = read_token(session, token, longest=longest)
     if token is None:
         return None
-    position = decode_token(token, digest=request_digest(*scope))
+    position = decode_token(token, digest=request_digest(*scope), key=session.engine.token_key)
     if not isinstance(position, str):
         raise InvalidToken("nextToken belongs to another kind of request", path="/nextToken")
     return position
 
 
-def name_token(after: str | None, *, scope: Scope) -> str | None:
+def name_token(session: Session, after: str | None, *, scope: Scope) -> str | None:
     """The token that leads on after this name or key, None at the end of the list."""
-    return None if after is None else encode_token(after, digest=request_digest(*scope))
+    if after is None:
+        return None
+    return encode_token(after, digest=request_digest(*scope), key=session.engine.token_key)

@@ -77,7 +77,7 @@ def list_vectors(session: Session, request: ListVectors) -> VectorList:
     )
     return VectorList(
         vectors=[_vector(record) for record in listing.records],
-        next_token=name_token(listing.next_after, scope=scope),
+        next_token=name_token(session, listing.next_after, scope=scope),
     )
 
 
@@ -135,8 +135,14 @@ def query_vectors(session: Session, request: QueryVectors) -> QueryResult:
     return QueryResult(
         vectors=_squared_hits(page, request, vector) if squared else _hits(page, request),
         distance_metric=spec.metric,
-        next_token=None if page.next_page is None else encode_token(page.next_page, digest=digest),
+        next_token=_page_token(session, page, digest=digest),
     )
+
+
+def _page_token(session: Session, page: SearchPage, *, digest: bytes) -> str | None:
+    if page.next_page is None:
+        return None
+    return encode_token(page.next_page, digest=digest, key=session.engine.token_key)
 
 
 def _query_page(
@@ -148,7 +154,7 @@ def _query_page(
     token = read_token(session, request.next_token, longest=limits.query_token_max)
     if token is None:
         return first_page(index, search, page_size=size, digest=digest, keep_seconds=limits.ranking_seconds)
-    position = decode_token(token, digest=digest)
+    position = decode_token(token, digest=digest, key=session.engine.token_key)
     if isinstance(position, str) or size is None:
         raise InvalidToken("nextToken belongs to another kind of request", path="/nextToken")
     cursor, offset = position

@@ -48,8 +48,8 @@ class BucketInfo(msgspec.Struct, frozen=True):
 
 
 class IndexSpec(msgspec.Struct, frozen=True):
-    """What an index is; nothing in it changes after creation, except `properties`-like things that the catalog keeps
-    apart.
+    """What an index is; nothing in it but `index_mode` changes after creation. What else its owner may change, the
+    catalog keeps apart, by name.
 
     `uid` is a UUID and never reused, so an index that was deleted and made again under its old name is another index.
     """
@@ -285,9 +285,17 @@ class IndexEngine(Protocol):
         ...
 
     def fetch(
-        self, rows: RowArray, *, generation: int, data: bool, metadata: bool, drop_deleted: bool = False
+        self,
+        rows: RowArray,
+        *,
+        generation: int,
+        data: bool,
+        metadata: bool,
+        drop_deleted: bool = False,
+        keys: Sequence[str] | None = None,
     ) -> list[Record | None]:
-        """The records at these rows of an earlier ranking, in that order, as they were when it was made.
+        """The records at these rows of an earlier ranking, in that order, as they were when it was made. `keys` are
+        theirs, where the ranking has them.
 
         With `drop_deleted`, a row is None when its key was deleted since (a key that was replaced keeps the version
         ranked).
@@ -416,6 +424,12 @@ class Engine(Protocol):
     @property
     def catalog(self) -> Catalog:
         """Its buckets and indexes."""
+        ...
+
+    @property
+    def token_key(self) -> bytes:
+        """The secret of the store, at most 64 bytes, with which its page tokens are signed: the same in every process
+        that has it open, if tokens are to be good in all of them."""
         ...
 
     def index(self, spec: IndexSpec) -> IndexEngine:

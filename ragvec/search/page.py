@@ -1,7 +1,9 @@
 """Tokens that carry a reader from one page to the next.
 
-A token is text safe in URLs: a checksum, the digest of the request that it continues, and a position. It holds no
-secret and names no path; it is refused when a character of it changed or when it is used with another request.
+A token is text safe in URLs: a signature, the digest of the request that it continues, and a position. It holds no
+secret and names no path. It is signed with the key of the store (BLAKE2b with a key, https://www.rfc-editor.org/rfc/rfc7693),
+so that one that was changed, made up, or given by another store is refused, before anything in it is decoded; as is one
+that is used with another request.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 from typing import Any, TypeAlias
 
 import msgspec
@@ -20,8 +23,8 @@ __all__ = ["Position", "decode_token", "encode_token", "request_digest"]
 Position: TypeAlias = "str | tuple[str, int]"
 """The name or key to go on after, or a saved ranking and the offset in it."""
 
-_FORM = b"ragvec page 1"
-_CHECK_BYTES = 9
+_FORM = b"ragvec page 2"
+_SIGNATURE_BYTES = 16
 _DIGEST_BYTES = 16
 # Not the usual "-_": boto3's paginator takes a token with "___" in it apart.
 _ALPHABET = b"-."
@@ -45,26 +48,29 @@ def request_digest(*parts: Any) -> bytes:
     return hashlib.blake2b(encoded, digest_size=_DIGEST_BYTES).digest()
 
 
-def encode_token(position: Position, *, digest: bytes) -> str:
-    """Return the token that leads to `position` in the results of the request with this digest."""
+def encode_token(position: Position, *, digest: bytes, key: bytes) -> str:
+    """Return the token that leads to `position` in the results of the request with this digest, signed with the
+    store's `key`."""
     place = _NamePosition(position) if isinstance(position, str) else _RankPosition(*position)
     body = digest + msgspec.msgpack.encode(place)
-    return base64.b64encode(_checksum(body) + body, altchars=_ALPHABET).rstrip(b"=").decode("ascii")
+    return base64.b64encode(_signature(body, key) + body, altchars=_ALPHABET).rstrip(b"=").decode("ascii")
 
 
-def decode_token(token: str, *, digest: bytes) -> Position:
-    """Return the position in `token`.
+def decode_token(token: str, *, digest: bytes, key: bytes) -> Position:
+    """Return the position in `token`, which must be signed with `key`.
 
     Raises:
-        InvalidToken: it is damaged or no token at all, or the digest of the request that it was given for is another.
+        InvalidToken: it is damaged, made up, of another store or no token at all, or the digest of the request that it
+        was given for is another.
     """
     try:
         raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=_ALPHABET, validate=True)
     except (UnicodeEncodeError, binascii.Error) as error:
         raise _damaged() from error
-    check, body = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
+    signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+    genuine = hmac.compare_digest(signature, _signature(body, key))
     # The second test refuses tokens whose unused last bits were changed, which decode to the same bytes.
-    if check != _checksum(body) or base64.b64encode(raw, altchars=_ALPHABET).rstrip(b"=") != token.encode("ascii"):
+    if not genuine or base64.b64encode(raw, altchars=_ALPHABET).rstrip(b"=") != token.encode("ascii"):
         raise _damaged()
     if body[:_DIGEST_BYTES] != digest:
         raise InvalidToken(
@@ -75,8 +81,8 @@ def decode_token(token: str, *, digest: bytes) -> Position:
     return place.after if isinstance(place, _NamePosition) else (place.cursor, place.offset)
 
 
-def _checksum(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=_CHECK_BYTES, key=_FORM).digest()
+def _signature(body: bytes, key: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_SIGNATURE_BYTES, key=key, person=_FORM).digest()
 
 
 def _damaged() -> InvalidToken:

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from ragvec.engine.local.catalog_rows import (
+    BUCKETS,
+    CONFIGURATIONS,
+    INDEXES,
+    PROPERTIES,
+    STORE,
+    TABLES,
+    TOKEN_KEY_BYTES,
+    CatalogReader,
+    CatalogTable,
+    Values,
+    create_tables,
+    name_store,
+    remove_rows,
+    write_row,
+)
 from ragvec.engine.local.layout import APPLICATION_ID, FORMAT, StoreFolder
+from ragvec.engine.local.migrate import migrate_on_opening
 from ragvec.engine.local.sqlite import Database
 from ragvec.engine.local.tune import SETTINGS, Settings
 from ragvec.engine.protocol import BucketInfo, IndexSpec, Page
@@ -16,6 +37,7 @@ from ragvec.errors import (
     BucketExists,
     BucketNotEmpty,
     BucketNotFound,
+    Corrupted,
     IndexExists,
     IndexNotFound,
     NotAStore,
@@ -27,19 +49,7 @@ from ragvec.errors import (
 
 __all__ = ["LocalCatalog"]
 
-_SCHEMA = """
-CREATE TABLE buckets (
-    name TEXT PRIMARY KEY, created REAL NOT NULL, encryption BLOB NOT NULL, index_mode TEXT NOT NULL, policy TEXT,
-    tags BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE indexes (
-    uid TEXT PRIMARY KEY, bucket TEXT NOT NULL REFERENCES buckets (name), name TEXT NOT NULL, spec BLOB NOT NULL,
-    tags BLOB NOT NULL, UNIQUE (bucket, name)
-) WITHOUT ROWID;
-CREATE TABLE properties (
-    uid TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (uid, name)
-) WITHOUT ROWID;
-"""
+_FIRST_WITH_CHECKSUMS = 2
 
 _encode = msgspec.json.encode
 _decode_spec = msgspec.json.Decoder(IndexSpec).decode
@@ -70,61 +80,65 @@ class LocalCatalog:
             self._refuse_foreign()
         else:
             self._create()
-        self._check_format()
+        self._reader = CatalogReader(folder.catalog, checked=self._prepared_format() >= _FIRST_WITH_CHECKSUMS)
+        self._token_key: bytes | None = None
 
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
 
+    @property
+    def store_id(self) -> str | None:
+        """The UUID that the store was given when it was made; None in a store of format 1, opened read-only."""
+        return None if (found := self._fact("id")) is None else str(found)
+
+    @property
+    def token_key(self) -> bytes:
+        """The secret that signs the store's page tokens, 32 bytes. That of a store of format 1, opened read-only, is
+        good in this process only."""
+        if self._token_key is None:
+            self._token_key = self._fact("token_key") or _process_key(str(self._folder.path))
+        return self._token_key
+
     # -- buckets ---------------------------------------------------------------------------------------------------
 
     def create_bucket(self, bucket: BucketInfo, *, tags: dict[str, str], max_buckets: int | None) -> None:
-        with self._database.write() as sql:
+        with self._write() as sql:
             if sql.execute("SELECT 1 FROM buckets WHERE name = ?", (bucket.name,)).fetchone():
                 raise BucketExists("A vector bucket with the specified name already exists", subject=repr(bucket.name))
             (count,) = sql.execute("SELECT count(*) FROM buckets").fetchone()
             if max_buckets is not None and count >= max_buckets:
                 raise QuotaExceeded(f"The account has {count} vector buckets; the limit is {max_buckets}")
-            sql.execute(
-                "INSERT INTO buckets VALUES (?, ?, ?, ?, NULL, ?)",
-                (bucket.name, bucket.created, _encode(bucket.encryption), bucket.index_mode, _encode(tags)),
-            )
+            encryption = _encode(bucket.encryption)
+            values = bucket.name, float(bucket.created), encryption, bucket.index_mode, None, _encode(tags)
+            write_row(sql, BUCKETS, values)
 
     def bucket(self, name: str) -> BucketInfo:
-        with self._database.read() as sql:
-            row = sql.execute(
-                "SELECT name, created, encryption, index_mode FROM buckets WHERE name = ?", (name,)
-            ).fetchone()
-        if row is None:
-            raise _no_bucket(name)
-        return _bucket(row)
+        with self._read() as sql:
+            return _bucket(self._bucket_row(sql, name))
 
     def buckets(self, *, prefix: str, after: str | None, limit: int) -> Page:
-        with self._database.read() as sql:
-            rows = sql.execute(
-                "SELECT name, created, encryption, index_mode FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? "
-                "ORDER BY name LIMIT ?",
-                (after or "", len(prefix), prefix, limit + 1),
-            ).fetchall()
+        chosen = "WHERE name > ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?"
+        with self._read() as sql:
+            rows = list(self._reader.rows(sql, BUCKETS, chosen, (after or "", len(prefix), prefix, limit + 1)))
         more = rows[limit - 1][0] if len(rows) > limit else None
-        return Page(tuple(_bucket(row) for row in rows[:limit]), more)
+        return Page(tuple(map(_bucket, rows[:limit])), more)
 
     def delete_bucket(self, name: str) -> None:
-        with self._database.write() as sql:
+        with self._write() as sql:
             _require_bucket(sql, name)
             if sql.execute("SELECT 1 FROM indexes WHERE bucket = ? LIMIT 1", (name,)).fetchone():
                 raise BucketNotEmpty("The specified vector bucket is not empty", subject=repr(name))
-            sql.execute("DELETE FROM buckets WHERE name = ?", (name,))
+            remove_rows(sql, BUCKETS, name)
 
     def set_bucket_index_mode(self, name: str, mode: str) -> None:
-        with self._database.write() as sql:
-            _require_bucket(sql, name)
-            sql.execute("UPDATE buckets SET index_mode = ? WHERE name = ?", (mode, name))
+        with self._write() as sql:
+            self._change_bucket(sql, name, index_mode=mode)
 
     # -- indexes ---------------------------------------------------------------------------------------------------
 
     def create_index(self, spec: IndexSpec, *, tags: dict[str, str], max_indexes: int | None) -> None:
-        with self._database.write() as sql:
+        with self._write() as sql:
             _require_bucket(sql, spec.bucket)
             if sql.execute("SELECT 1 FROM indexes WHERE bucket = ? AND name = ?", (spec.bucket, spec.name)).fetchone():
                 subject = f"{spec.name!r} in bucket {spec.bucket!r}"
@@ -134,10 +148,7 @@ class LocalCatalog:
                 raise QuotaExceeded(
                     f"The vector bucket `{spec.bucket}` has {count} indexes; the limit is {max_indexes}"
                 )
-            sql.execute(
-                "INSERT INTO indexes VALUES (?, ?, ?, ?, ?)",
-                (spec.uid, spec.bucket, spec.name, _encode(spec), _encode(tags)),
-            )
+            write_row(sql, INDEXES, (spec.uid, spec.bucket, spec.name, _encode(spec), _encode(tags)))
         try:
             self._on_create(spec)
         except (StoreError, OSError):
@@ -151,88 +162,74 @@ class LocalCatalog:
             known = self._known = (mark, {})
         spec = known[1].get((bucket, name))
         if spec is None:
-            spec = self._index(bucket, name)
+            with self._read() as sql:
+                spec = _spec(self._index_row(sql, bucket, name))
             if mark is not None:
                 known[1][bucket, name] = spec
         return spec
 
-    def _index(self, bucket: str, name: str) -> IndexSpec:
-        with self._database.read() as sql:
-            row = sql.execute("SELECT spec FROM indexes WHERE bucket = ? AND name = ?", (bucket, name)).fetchone()
-            if row is None:
-                _require_bucket(sql, bucket)
-                raise _no_index(f"{name!r} in bucket {bucket!r}")
-        return _decode_spec(row[0])
-
     def index_by_uid(self, uid: str) -> IndexSpec:
-        with self._database.read() as sql:
-            row = sql.execute("SELECT spec FROM indexes WHERE uid = ?", (uid,)).fetchone()
+        with self._read() as sql:
+            row = self._reader.row(sql, INDEXES, "WHERE uid = ?", (uid,))
         if row is None:
             raise _no_index(uid)
-        return _decode_spec(row[0])
+        return _spec(row)
 
     def uids(self) -> set[str]:
-        """The uids of all indexes."""
-        with self._database.read() as sql:
-            return {uid for (uid,) in sql.execute("SELECT uid FROM indexes")}
+        """The uids of all indexes. Raises Corrupted: one of them may be another, since its row is damaged."""
+        with self._read() as sql:
+            return {row[0] for row in self._reader.rows(sql, INDEXES)}
 
     def indexes(self, bucket: str, *, prefix: str, after: str | None, limit: int) -> Page:
-        with self._database.read() as sql:
+        chosen = "WHERE bucket = ? AND name > ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?"
+        with self._read() as sql:
             _require_bucket(sql, bucket)
-            rows = sql.execute(
-                "SELECT name, spec FROM indexes WHERE bucket = ? AND name > ? AND substr(name, 1, ?) = ? "
-                "ORDER BY name LIMIT ?",
-                (bucket, after or "", len(prefix), prefix, limit + 1),
-            ).fetchall()
-        more = rows[limit - 1][0] if len(rows) > limit else None
-        return Page(tuple(_decode_spec(row[1]) for row in rows[:limit]), more)
+            parameters = (bucket, after or "", len(prefix), prefix, limit + 1)
+            specs = tuple(map(_spec, self._reader.rows(sql, INDEXES, chosen, parameters)))
+        more = specs[limit - 1].name if len(specs) > limit else None
+        return Page(specs[:limit], more)
 
     def delete_index(self, bucket: str, name: str) -> None:
-        with self._database.write() as sql:
-            _require_bucket(sql, bucket)
-            row = sql.execute("SELECT uid FROM indexes WHERE bucket = ? AND name = ?", (bucket, name)).fetchone()
-            if row is None:
-                raise _no_index(f"{name!r} in bucket {bucket!r}")
-            sql.execute("DELETE FROM indexes WHERE uid = ?", row)
-            sql.execute("DELETE FROM properties WHERE uid = ?", row)
-        self._on_drop(row[0])
+        with self._write() as sql:
+            uid = self._index_row(sql, bucket, name)[0]
+            for table in (INDEXES, PROPERTIES, CONFIGURATIONS):
+                remove_rows(sql, table, uid)
+        self._on_drop(uid)
 
     def set_index_mode(self, uid: str, mode: str) -> None:
-        with self._database.write() as sql:
-            row = sql.execute("SELECT spec FROM indexes WHERE uid = ?", (uid,)).fetchone()
+        with self._write() as sql:
+            row = self._reader.row(sql, INDEXES, "WHERE uid = ?", (uid,))
             if row is None:
                 raise _no_index(uid)
-            changed = msgspec.structs.replace(_decode_spec(row[0]), index_mode=mode)
-            sql.execute("UPDATE indexes SET spec = ? WHERE uid = ?", (_encode(changed), uid))
+            changed = msgspec.structs.replace(_spec(row), index_mode=mode)
+            write_row(sql, INDEXES, (*row[:3], _encode(changed), row[4]))
 
     # -- policies, tags, properties --------------------------------------------------------------------------------
 
     def policy(self, bucket: str) -> str:
-        with self._database.read() as sql:
-            row = sql.execute("SELECT policy FROM buckets WHERE name = ?", (bucket,)).fetchone()
-        if row is None:
-            raise _no_bucket(bucket)
-        if row[0] is None:
+        with self._read() as sql:
+            policy = _named(BUCKETS, self._bucket_row(sql, bucket))["policy"]
+        if policy is None:
             raise PolicyNotFound("The specified vector bucket policy could not be found", subject=f"that of {bucket!r}")
-        return str(row[0])
+        return str(policy)
 
     def put_policy(self, bucket: str, policy: str) -> None:
-        self._set_policy(bucket, policy)
+        with self._write() as sql:
+            self._change_bucket(sql, bucket, policy=policy)
 
     def delete_policy(self, bucket: str) -> None:
-        self._set_policy(bucket, None)
+        with self._write() as sql:
+            self._change_bucket(sql, bucket, policy=None)
 
     def tags(self, bucket: str, index: str | None) -> dict[str, str]:
-        with self._database.read() as sql:
-            return _tags(sql, bucket, index)
+        with self._read() as sql:
+            return _tags(self._bucket_row(sql, bucket) if index is None else self._index_row(sql, bucket, index))
 
     def change_tags(self, bucket: str, index: str | None, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
-        with self._database.write() as sql:
-            tags = _encode(change(_tags(sql, bucket, index)))
-            if index is None:
-                sql.execute("UPDATE buckets SET tags = ? WHERE name = ?", (tags, bucket))
-            else:
-                sql.execute("UPDATE indexes SET tags = ? WHERE bucket = ? AND name = ?", (tags, bucket, index))
+        with self._write() as sql:
+            row = self._bucket_row(sql, bucket) if index is None else self._index_row(sql, bucket, index)
+            table = BUCKETS if index is None else INDEXES
+            write_row(sql, table, (*row[:-1], _encode(change(_tags(row)))))
 
     def settings(self, uid: str) -> Settings:
         """How the index is searched. Read anew only when the catalog changed."""
@@ -242,42 +239,108 @@ class LocalCatalog:
             known = self._known_settings = (mark, {})
         found = known[1].get(uid)
         if found is None:
-            with self._database.read() as sql:
-                found = Settings.of(_property(sql, uid, SETTINGS))
+            with self._read() as sql:
+                found = Settings.of(self._property(sql, uid, SETTINGS))
             if mark is not None:
                 known[1][uid] = found
         return found
 
     def property(self, uid: str, name: str) -> Any:
-        with self._database.read() as sql:
+        with self._read() as sql:
             _require_index(sql, uid)
-            return _property(sql, uid, name)
+            return self._property(sql, uid, name)
 
     def set_property(self, uid: str, name: str, value: Any, *, expected: Any = _UNCHECKED) -> bool:
-        with self._database.write() as sql:
+        with self._write() as sql:
             _require_index(sql, uid)
-            if expected is not _UNCHECKED and _property(sql, uid, name) != expected:
+            if expected is not _UNCHECKED and self._property(sql, uid, name) != expected:
                 return False
             if value is None:
-                sql.execute("DELETE FROM properties WHERE uid = ? AND name = ?", (uid, name))
+                remove_rows(sql, PROPERTIES, uid, name)
             else:
-                sql.execute("INSERT OR REPLACE INTO properties VALUES (?, ?, ?)", (uid, name, _encode(value)))
+                write_row(sql, PROPERTIES, (uid, name, _encode(value)))
         return True
 
     # -- inner -----------------------------------------------------------------------------------------------------
 
-    def _set_policy(self, bucket: str, policy: str | None) -> None:
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        with self._database.read() as sql:
+            if self._format(sql) > FORMAT:
+                raise self._too_new(sql)
+            yield sql
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction, refused when another process has migrated the store to a newer format meanwhile."""
         with self._database.write() as sql:
+            if self._format(sql) != FORMAT:
+                raise self._too_new(sql)
+            yield sql
+
+    @staticmethod
+    def _format(sql: sqlite3.Connection) -> int:
+        (version,) = sql.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
+    def _too_new(self, sql: sqlite3.Connection) -> StoreError:
+        version, where = self._format(sql), str(self._folder.path)
+        if version < FORMAT:
+            return StoreError(
+                f"The store at `{where}` had format {FORMAT} and has format {version} now: it was replaced while in "
+                "use; open it again",
+                store=where,
+            )
+        return StoreTooNew(
+            f"The store at `{where}` has format {version}, this ragvec knows formats up to {FORMAT}; upgrade ragvec",
+            store=where,
+        )
+
+    def _bucket_row(self, sql: sqlite3.Connection, name: str) -> Values:
+        row = self._reader.row(sql, BUCKETS, "WHERE name = ?", (name,))
+        if row is None:
+            raise _no_bucket(name)
+        return row
+
+    def _index_row(self, sql: sqlite3.Connection, bucket: str, name: str) -> Values:
+        row = self._reader.row(sql, INDEXES, "WHERE bucket = ? AND name = ?", (bucket, name))
+        if row is None:
             _require_bucket(sql, bucket)
-            sql.execute("UPDATE buckets SET policy = ? WHERE name = ?", (policy, bucket))
+            raise _no_index(f"{name!r} in bucket {bucket!r}")
+        return row
+
+    def _change_bucket(self, sql: sqlite3.Connection, name: str, **changed: Any) -> None:
+        values = {**_named(BUCKETS, self._bucket_row(sql, name)), **changed}
+        write_row(sql, BUCKETS, tuple(values.values()))
+
+    def _property(self, sql: sqlite3.Connection, uid: str, name: str) -> Any:
+        row = self._reader.row(sql, PROPERTIES, "WHERE uid = ? AND name = ?", (uid, name))
+        return None if row is None else msgspec.json.decode(row[2])
+
+    def _fact(self, name: str) -> Any:
+        """A value of the table `store`; None in a store of format 1, which has none."""
+        with self._read() as sql:
+            if self._format(sql) < _FIRST_WITH_CHECKSUMS:
+                return None
+            row = self._reader.row(sql, STORE, "WHERE name = ?", (name,))
+        if row is None:
+            where = str(self._folder.path)
+            raise Corrupted(f"`{self._folder.catalog}` has lost the {name} of the store", store=where)
+        return row[1]
 
     def _create(self) -> None:
         with self._database.write() as sql:
-            (version,) = sql.execute("PRAGMA user_version").fetchone()
-            if version:  # another process was quicker
+            if self._format(sql):  # another process was quicker
                 return
-            for statement in _SCHEMA.split(";"):
-                sql.execute(statement)
+            if self._folder.has_indexes():
+                # Its indexes would be taken for deleted ones, and their folders removed.
+                raise Corrupted(
+                    f"`{self._folder.catalog}` is empty, and `{self._folder.indexes}` is not: the catalog was lost; "
+                    "nothing was changed. `ragvec repair` makes it again from what the indexes tell",
+                    store=str(self._folder.path),
+                )
+            create_tables(sql, TABLES, version=FORMAT)
+            name_store(sql)
             sql.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             sql.execute(f"PRAGMA user_version = {FORMAT}")
 
@@ -292,42 +355,53 @@ class LocalCatalog:
             where = str(self._folder.path)
             raise NotAStore(f"`{self._folder.catalog}` is not a ragvec catalog", store=where)
 
-    def _check_format(self) -> None:
+    def _prepared_format(self) -> int:
+        """The format that the catalog has once it was filled or migrated, as far as it may be."""
         with self._database.read() as sql:
-            (version,) = sql.execute("PRAGMA user_version").fetchone()
-        where = str(self._folder.path)
+            version = self._format(sql)
+            if version > FORMAT:
+                raise self._too_new(sql)
+        if version == FORMAT:
+            return version
+        if self._database.read_only:
+            if not version:
+                raise NotAStore(f"`{self._folder.catalog}` is empty", store=str(self._folder.path))
+            return version
         if not version:
-            if self._database.read_only:
-                raise NotAStore(f"`{self._folder.catalog}` is empty", store=where)
             # A process died between making the file and filling it.
             self._create()
-        elif version > FORMAT:
-            raise StoreTooNew(
-                f"The store at `{where}` has format {version}, this ragvec knows formats up to {FORMAT}; "
-                "upgrade ragvec",
-                store=where,
-            )
+        else:
+            migrate_on_opening(self._database, self._folder)
+        return FORMAT
 
 
-def _bucket(row: tuple[Any, ...]) -> BucketInfo:
-    name, created, encryption, mode = row
+@lru_cache(maxsize=1)
+def _process_secret() -> bytes:
+    return secrets.token_bytes(TOKEN_KEY_BYTES)
+
+
+def _process_key(place: str) -> bytes:
+    """A secret of this process for one store: tokens signed with it are good as long as the process lives."""
+    encoded = place.encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(encoded, digest_size=TOKEN_KEY_BYTES, key=_process_secret()).digest()
+
+
+def _named(table: CatalogTable, row: Values) -> dict[str, Any]:
+    return dict(zip(table.columns, row, strict=True))
+
+
+def _bucket(row: Values) -> BucketInfo:
+    name, created, encryption, mode = row[:4]
     return BucketInfo(name, created, msgspec.json.decode(encryption, type=dict[str, str]), mode)
 
 
-def _tags(sql: sqlite3.Connection, bucket: str, index: str | None) -> dict[str, str]:
-    _require_bucket(sql, bucket)
-    if index is None:
-        row = sql.execute("SELECT tags FROM buckets WHERE name = ?", (bucket,)).fetchone()
-    else:
-        row = sql.execute("SELECT tags FROM indexes WHERE bucket = ? AND name = ?", (bucket, index)).fetchone()
-    if row is None:
-        raise _no_index(f"{index!r} in bucket {bucket!r}")
-    return msgspec.json.decode(row[0], type=dict[str, str])
+def _spec(row: Values) -> IndexSpec:
+    return _decode_spec(row[3])
 
 
-def _property(sql: sqlite3.Connection, uid: str, name: str) -> Any:
-    row = sql.execute("SELECT value FROM properties WHERE uid = ? AND name = ?", (uid, name)).fetchone()
-    return None if row is None else msgspec.json.decode(row[0])
+def _tags(row: Values) -> dict[str, str]:
+    """Those of a bucket or an index: the last column."""
+    return msgspec.json.decode(row[-1], type=dict[str, str])
 
 
 def _require_bucket(sql: sqlite3.Connection, name: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,15 +17,18 @@ import msgspec
 from ragvec.ann.backends import available_backend
 from ragvec.engine.local import forks
 from ragvec.engine.local.catalog import LocalCatalog
+from ragvec.engine.local.identity import IDENTITY_FILE, write_identity
 from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.layout import StoreFolder
 from ragvec.engine.local.maintenance import Maintenance
 from ragvec.engine.local.merging import LANES, Lane
 from ragvec.engine.local.tune import SETTINGS, Settings
 from ragvec.engine.protocol import IndexSpec
-from ragvec.errors import IndexNotFound
+from ragvec.errors import Corrupted, IndexNotFound, StoreError
 
 __all__ = ["RECALL_TARGET", "LocalEngine"]
+
+_log = logging.getLogger("ragvec.store")
 
 RECALL_TARGET = 0.98
 """Recall@10 that segments are tuned to, measured on held-out rows when they are built."""
@@ -77,6 +82,11 @@ class LocalEngine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def token_key(self) -> bytes:
+        """The secret that signs the store's page tokens."""
+        return self.catalog.token_key
+
     def index(self, spec: IndexSpec) -> LocalIndex:
         """The open index of this spec (the same object while it stays open)."""
         latest = self._latest
@@ -122,7 +132,7 @@ class LocalEngine:
         folder = self._folder.index(spec.uid)
         if self.read_only and not folder.is_dir():
             raise IndexNotFound(f"Index `{spec.name}` has not been written yet, and the store is read-only")
-        return LocalIndex(
+        index = LocalIndex(
             folder,
             spec,
             backend=self._backend,
@@ -135,11 +145,25 @@ class LocalEngine:
             on_growth=self._grown,
             on_later=self._later,
         )
+        if not self.read_only:
+            self._identify(folder, spec)
+        return index
+
+    def _identify(self, folder: Path, spec: IndexSpec) -> None:
+        """Say in the folder what the index is, if nothing does yet. Raises StoreError."""
+        if (folder / IDENTITY_FILE).exists():
+            return
+        try:
+            write_identity(folder, spec)
+        except StoreError:
+            if self._exists(spec.uid):
+                raise
+            # Deleted just now by another process; the next operation on the index says so.
 
     def _make_room(self) -> None:
         """Close what was deleted by other processes, and the indexes used longest ago beyond `_most_open`."""
-        if self._indexes:
-            known = self.catalog.uids()
+        known = self._known_uids() if self._indexes else None
+        if known is not None:
             for uid in [uid for uid in self._indexes if uid not in known]:
                 self._indexes.pop(uid).close()
                 self._latest = None
@@ -177,8 +201,12 @@ class LocalEngine:
                 self._latest = None
             if index is not None:
                 index.close()
+        folder = self._folder.index(uid)
+        with suppress(OSError):
+            # First of all, so that half of a folder is never taken for an index whose catalog was lost.
+            (folder / IDENTITY_FILE).unlink(missing_ok=True)
         # The catalog has forgotten it; what cannot be removed now (Windows, open maps) goes at the next start.
-        shutil.rmtree(self._folder.index(uid), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _sweep(self) -> None:
         """Remove folders of indexes that the catalog does not know: a process died while dropping them."""
@@ -186,10 +214,19 @@ class LocalEngine:
             return
         # Listed before the catalog is read: a folder is made only after its index is in the catalog.
         folders = list(self._folder.indexes.iterdir())
-        known = self.catalog.uids()
+        known = self._known_uids()
         for folder in folders:
-            if folder.name not in known:
+            if known is not None and folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _known_uids(self) -> set[str] | None:
+        """The uids of all indexes, None when the catalog is damaged: what it does not know may then be there all the
+        same."""
+        try:
+            return self.catalog.uids()
+        except Corrupted as damage:
+            _log.warning("Nothing is taken for deleted: %s", damage)
+            return None
 
 
 _FILES_PER_INDEX = 16

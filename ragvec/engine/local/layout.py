@@ -1,6 +1,7 @@
-"""Where things lie in a store's folder (docs/file-format.md describes the files themselves).
+"""Where things lie in a store's folder (docs/format.md describes the files themselves).
 
 <store>/catalog.sqlite                      buckets, indexes, policies, tags, properties
+<store>/indexes/<uid>/index.json            what the index is
 <store>/indexes/<uid>/g<generation>/        one generation of one index:
     records.sqlite                          keys, metadata, tombstones, state: the commit point
     vectors.f32                             float32 rows, little-endian, row i at i × dimension × 4
@@ -16,18 +17,18 @@ import re
 from pathlib import Path
 
 from ragvec.engine.local.sqlite import store_error
-from ragvec.errors import NotAStore, StoreReadOnly
+from ragvec.errors import Corrupted, NotAStore, StoreReadOnly
 
-__all__ = ["APPLICATION_ID", "FORMAT", "GenerationFolder", "StoreFolder", "generations", "sync_folder"]
+__all__ = ["APPLICATION_ID", "FORMAT", "GenerationFolder", "StoreFolder", "generations", "is_uid", "sync_folder"]
 
 APPLICATION_ID = 0x72616776
 """SQLite application_id of catalog.sqlite: the bytes of "ragv"."""
 
-FORMAT = 1
+FORMAT = 2
 """SQLite user_version of catalog.sqlite: the format of everything below the folder."""
 
-
 _GENERATION = re.compile(r"g(\d{6})")
+_UID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 def sync_folder(folder: Path) -> None:
@@ -39,6 +40,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def is_uid(uid: str) -> bool:
+    """Whether a text can be the uid of an index, and so the name of its folder: a UUID, or something as harmless."""
+    return _UID.fullmatch(uid) is not None
 
 
 def generations(index: Path) -> list[int]:
@@ -91,8 +97,25 @@ class StoreFolder:
             raise store_error(error, self.path) from error
         return False
 
+    def has_indexes(self) -> bool:
+        """Whether there are folders of indexes, whatever the catalog says. Raises StoreError."""
+        try:
+            return any(is_uid(entry.name) for entry in self.indexes.iterdir())
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise store_error(error, self.indexes) from error
+
     def index(self, uid: str) -> Path:
-        """The folder of an index."""
+        """The folder of an index.
+
+        Raises:
+            Corrupted: what the catalog has as its uid is none, so that the folder might be anywhere.
+        """
+        if not is_uid(uid):
+            raise Corrupted(
+                f"Expected the uid of an index, got {uid!r}, in `{self.catalog}`: it is damaged", store=str(self.path)
+            )
         return self.indexes / uid
 
 

@@ -79,9 +79,9 @@ def test_a_store_is_made_in_an_absent_or_empty_folder_only(tmp_path: Path) -> No
 def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
     LocalEngine(tmp_path / "store").close()
     with sqlite3.connect(tmp_path / "store" / "catalog.sqlite") as sql:
-        sql.execute("PRAGMA user_version = 2")
+        sql.execute("PRAGMA user_version = 3")
     sql.close()
-    with pytest.raises(StoreTooNew, match="has format 2, this ragvec knows formats up to 1; upgrade ragvec"):
+    with pytest.raises(StoreTooNew, match="has format 3, this ragvec knows formats up to 2; upgrade ragvec"):
         LocalEngine(tmp_path / "store")
 
 
