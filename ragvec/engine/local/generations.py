@@ -25,7 +25,7 @@ from ragvec.engine.local.records import Records
 from ragvec.engine.local.vectors import VectorFile
 from ragvec.errors import Corrupted, ExpiredToken, StoreError
 
-__all__ = ["RETIRED_SECONDS", "Kept", "KeptGenerations", "newest", "remove", "retire", "sweep"]
+__all__ = ["RETIRED_SECONDS", "Kept", "KeptGenerations", "is_untidy", "newest", "remove", "retire", "sweep"]
 
 RETIRED_SECONDS = 300.0
 """How long an earlier generation stays whole for whoever is still at work in it."""
@@ -173,6 +173,11 @@ def sweep(
     for path in index.glob(_REMOVED + "*"):
         _clear(path)
     return again
+
+
+def is_untidy(index: Path) -> bool:
+    """Whether there is anything beside the current generation, so that `sweep` may have something to do."""
+    return len(generations(index)) > 1 or next(index.glob(_REMOVED + "*"), None) is not None
 
 
 def remove(index: Path, number: int) -> bool:

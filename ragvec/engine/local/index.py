@@ -17,7 +17,7 @@ from pyroaring import BitMap
 
 from ragvec.ann.backends import AnnBackend
 from ragvec.engine.local import forks, writer
-from ragvec.engine.local.generations import Kept, KeptGenerations, newest
+from ragvec.engine.local.generations import Kept, KeptGenerations, is_untidy, newest
 from ragvec.engine.local.layout import GenerationFolder, generations
 from ragvec.engine.local.listing import scan
 from ragvec.engine.local.merging import LANES, Lane
@@ -408,7 +408,7 @@ class LocalIndex:
                 if generations(self._folder) == (numbers or [0]):
                     raise
             else:
-                if len(numbers) > 1:
+                if is_untidy(self._folder):
                     self._upkeep.sweep_at = self._clock()
                 return opened
 
