@@ -76,7 +76,8 @@ class VectorFile:
         """Within the block rows can be appended as first, first + 1, …; at its end they are durable.
 
         Raises:
-            StoreFull, StoreReadOnly, StoreError: nothing that was committed is touched.
+            StoreFull, StoreReadOnly, StoreError: nothing that was committed is touched. Corrupted: rows before `first`
+            are missing, in whose place there would be zeros.
         """
         try:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
@@ -84,6 +85,8 @@ class VectorFile:
             raise store_error(error, self.path) from error
         try:
             start = first * self._row_bytes
+            if os.fstat(handle).st_size < start:
+                raise self._short(os.fstat(handle).st_size, first)
             appender = VectorAppender(handle, self.path, at=start)
             try:
                 yield appender
@@ -122,6 +125,17 @@ class VectorFile:
                     mapped = self._map = self._open(count)
         return mapped[:count]
 
+    def held(self, count: int) -> int:
+        """How many of the first `count` rows the file holds: all of them, unless it is damaged."""
+        if len(self._map) >= count:
+            return count
+        try:
+            return min(count, self.path.stat().st_size // self._row_bytes)
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise store_error(error, self.path) from error
+
     def norms(self, first: int, last: int) -> FloatVector:
         """The euclidean norms of rows [first, last), float32; each is computed once in a process."""
         rows = self.rows(last)
@@ -147,13 +161,16 @@ class VectorFile:
         try:
             size = self.path.stat().st_size
             if size < count * self._row_bytes:
-                raise Corrupted(
-                    f"`{self.path}` has {size} bytes where {count} rows of {self._dimension} float32 need "
-                    f"{count * self._row_bytes}",
-                    store=str(self.path),
-                )
+                raise self._short(size, count)
             mapped = np.memmap(self.path, dtype="<f4", mode="r", shape=(size // self._row_bytes, self._dimension))
         except OSError as error:
             raise store_error(error, self.path) from error
         # A plain array over the map: numpy's memmap subclass makes every slice several times slower.
         return np.asarray(mapped)
+
+    def _short(self, size: int, count: int) -> Corrupted:
+        return Corrupted(
+            f"`{self.path}` has {size} bytes where {count} rows of {self._dimension} float32 need "
+            f"{count * self._row_bytes}; `ragvec repair` drops the rows that are lost",
+            store=str(self.path),
+        )
