@@ -35,8 +35,9 @@ from ragvec.engine.local.backup_files import (
     unfinished,
     write_manifest,
 )
-from ragvec.engine.local.identity import IDENTITY_FILE
+from ragvec.engine.local.identity import IDENTITY_FILE, write_identity
 from ragvec.engine.local.layout import GenerationFolder, StoreFolder
+from ragvec.engine.local.records import Records
 from ragvec.engine.local.sqlite import store_error
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import BucketNotFound, IndexNotFound, InvalidRequest, StoreError
@@ -191,15 +192,19 @@ class _Run:
         (self._work / "indexes").mkdir()
 
     def _copy_databases(self, pinned: PinnedIndex) -> None:
-        if pinned.records is None:
-            return
         folder = GenerationFolder(self._work / "indexes" / pinned.spec.uid, pinned.generation.generation)
         folder.path.mkdir(parents=True)
-        _copy_database(pinned.records, folder.records)
+        identity = folder.path.parent / IDENTITY_FILE
+        if pinned.records is None:  # entered in the catalog, and not made yet
+            _make_empty(folder)
+            write_identity(identity.parent, pinned.spec)
+            self._keep(identity, _synced(identity))
+        else:
+            _copy_database(pinned.records, folder.records)
+            with contextlib.suppress(FileNotFoundError):  # a store from before there was this file
+                self._copy(pinned.folder / IDENTITY_FILE, identity)
         self._keep(folder.records, _synced(folder.records))
         self._tell(self._files[self._name(folder.records)][0])
-        with contextlib.suppress(FileNotFoundError):  # a store from before there was this file
-            self._copy(pinned.folder / IDENTITY_FILE, folder.path.parent / IDENTITY_FILE)
 
     def _copy_rest(self, pinned: PinnedIndex) -> None:
         if pinned.vectors is None:
@@ -354,11 +359,27 @@ def _copy_database(sql: sqlite3.Connection, target: Path) -> None:
             copy.execute("PRAGMA synchronous=OFF")
             # A transaction that is open is what all steps read from, whatever is committed between them.
             sql.backup(copy, pages=_PAGES)
-        with closing(sqlite3.connect(target, isolation_level=None)) as copy:
-            copy.execute("PRAGMA synchronous=OFF")
-            copy.execute("PRAGMA journal_mode=DELETE")
+        _do_without_log(target)
     except sqlite3.Error as error:
         raise store_error(error, target) from error
+
+
+def _do_without_log(path: Path) -> None:
+    """Have readers leave no files beside it; the first writer of a restored store uses a log again."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        sql.execute("PRAGMA synchronous=OFF")
+        sql.execute("PRAGMA journal_mode=DELETE")
+
+
+def _make_empty(folder: GenerationFolder) -> None:
+    """Make the records of an index that has none."""
+    records = Records(folder.records, read_only=False)
+    records.close()
+    folder.records.with_suffix(".mark").unlink(missing_ok=True)
+    try:
+        _do_without_log(folder.records)
+    except sqlite3.Error as error:
+        raise store_error(error, folder.records) from error
 
 
 def _keep_only(catalog: Path, chosen: _Choice, *, uids: list[str]) -> None:
