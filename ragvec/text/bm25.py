@@ -1,0 +1,311 @@
+"""BM25 over inverted lists: the best rows for a few terms, exactly, with deleted rows and filters counted out.
+
+The score of a row is the sum over the query's terms of
+
+    weight × idf × (k1 + 1) × count ÷ (count + k1 × (1 − b + b × length ÷ average length))
+    idf = ln(1 + (documents − df + 0.5) ÷ (df + 0.5))
+
+with k1 = 1.2 and b = 0.75 (Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009; idf as
+Lucene has it, which is never negative). `documents`, `df` and the average length are those of the rows that live, so a
+score does not depend on what was deleted or replaced before.
+
+Frequent terms are not read through: the rows are chosen by the rarer ones, and only for these the frequent ones are
+looked up. As long as the k-th score is above what any other row could still have, that is the same (MaxScore; Turtle
+and Flood, Query Evaluation: Strategies and Optimizations, 1995); otherwise all is read.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ragvec.text.inverted import Counts, Occurrences
+from ragvec.types import FloatVector, RowArray
+
+__all__ = ["B", "K1", "Lists", "Scored", "Statistics", "contributions", "top"]
+
+K1 = 1.2
+B = 0.75
+
+_RARE_SHARE = 1 / 16
+_RARE_ROWS = 4_096
+"""A term in fewer rows, or in less than this share of them, is read through."""
+_SPARE = 8
+_LEAST = 256
+"""Candidates among which the frequent terms are looked up: so many for each row asked for, and at least so many."""
+_ROUNDING = 1.00001
+_LOOK_UP = 6
+"""Looking up one row in a list costs about as much as reading so many of its entries."""
+
+
+class Lists(Protocol):
+    """Inverted lists of the rows [first, last): `ragvec.text.inverted.Inverted`, or a view of the newest rows."""
+
+    first: int
+    last: int
+    lengths: Counts
+    documents: int
+    tokens: int
+
+    def find(self, term: str) -> Occurrences | None:
+        """Where the term occurs."""
+        ...
+
+
+class Scored(NamedTuple):
+    """Rows uint32 with their scores float32, best first, equal ones by row: the best k, and all that are as good as the
+    k-th."""
+
+    rows: RowArray
+    scores: FloatVector
+
+
+class Statistics:
+    """Of the live rows in `lists`: how many have text, how long it is on average, and in how many a term occurs.
+
+    `lists` cover the rows from 0 on without gap; `dead` are rows that do not count, uint32 ascending. For any thread.
+    """
+
+    def __init__(self, lists: Sequence[Lists], *, dead: RowArray) -> None:
+        self.lists = tuple(lists)
+        self._dead = [dead[np.searchsorted(dead, part.first) : np.searchsorted(dead, part.last)] for part in lists]
+        self._frequencies: dict[str, int] = {}
+        self.documents = sum(part.documents for part in lists)
+        tokens = sum(part.tokens for part in lists)
+        for part, gone in zip(lists, self._dead, strict=True):
+            if len(gone):
+                lengths = part.lengths[gone - np.uint32(part.first)]
+                self.documents -= int(np.count_nonzero(lengths))
+                tokens -= int(lengths.sum(dtype=np.int64))
+        self.average_length = tokens / self.documents if self.documents else 1.0
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, dead ones included."""
+        return self.lists[-1].last if self.lists else 0
+
+    def frequency(self, term: str) -> int:
+        """In how many live rows the term occurs."""
+        found = self._frequencies.get(term)
+        if found is None:
+            found = self._frequencies[term] = sum(
+                len(where.rows) - _common(where.rows, gone - np.uint32(part.first))
+                for part, gone in zip(self.lists, self._dead, strict=True)
+                if (where := part.find(term)) is not None
+            )
+        return found
+
+    def idf(self, term: str) -> float:
+        """The term's inverse document frequency."""
+        df = self.frequency(term)
+        return math.log1p((self.documents - df + 0.5) / (df + 0.5))
+
+
+class _Term(NamedTuple):
+    """A term of a query: `weight` with idf and k1 + 1, its lists, and in how many live rows it is."""
+
+    weight: float
+    where: list[tuple[Lists, Occurrences]]
+    frequency: int
+
+    def bound(self, average_length: float) -> float:
+        """The most that it can add to a row's score."""
+        return self.weight * max(
+            (where.peak * self._grown(part, average_length) for part, where in self.where), default=0.0
+        )
+
+    @staticmethod
+    def _grown(part: Lists, average_length: float) -> float:
+        own = part.tokens / part.documents if part.documents else 1.0
+        # Where texts are longer on average than in these lists, one of a given length scores higher.
+        return max(1.0, average_length / own)
+
+
+def top(
+    statistics: Statistics,
+    query: Mapping[str, float],
+    *,
+    k: int,
+    alive: npt.NDArray[np.bool_] | None = None,
+    among: RowArray | None = None,
+) -> Scored:
+    """The best `k` rows, k ≥ 1, in which a term of `query` (term: weight > 0) occurs.
+
+    Only rows set in `alive` bool (rows,) count, or those in `among`, uint32 ascending, where that is given.
+    """
+    terms = _terms(statistics, query)
+    if not terms:
+        return _NONE
+    if among is not None:
+        few = len(among) * len(terms) * _LOOK_UP < sum(term.frequency for term in terms)
+        if few or not len(among):
+            scores = _looked_up(statistics, terms, among)
+            hit = np.flatnonzero(scores > 0)
+            return _best(among[hit], scores[hit], k=k)
+        alive = np.zeros(statistics.rows, np.bool_)
+        alive[among] = True
+    return _best(*_read(statistics, terms, k=k, alive=alive), k=k)
+
+
+def contributions(statistics: Statistics, query: Mapping[str, float], rows: RowArray) -> dict[str, FloatVector]:
+    """What each term adds to the scores of `rows`, uint32 ascending; float32 (len(rows),) by term."""
+    return {term: _looked_up(statistics, _terms(statistics, {term: weight}), rows) for term, weight in query.items()}
+
+
+_NONE = Scored(np.empty(0, np.uint32), np.empty(0, np.float32))
+_scratch = threading.local()
+
+
+def _terms(statistics: Statistics, query: Mapping[str, float]) -> list[_Term]:
+    """The terms that occur, the rarest first, equally rare ones in byte order."""
+    found = []
+    for text, weight in sorted(query.items()):
+        where = [(part, there) for part in statistics.lists if (there := part.find(text)) is not None]
+        if where and statistics.frequency(text):
+            found.append(_Term(weight * statistics.idf(text) * (K1 + 1), where, statistics.frequency(text)))
+    return sorted(found, key=lambda term: term.frequency)
+
+
+def _scores(term: _Term, lengths: Counts, counts: Counts, average_length: float) -> FloatVector:
+    scores: FloatVector = counts.astype(np.float32)
+    denominator = lengths.astype(np.float32)
+    denominator *= np.float32(K1 * B / average_length)
+    denominator += np.float32(K1 * (1 - B))
+    denominator += scores
+    scores /= denominator
+    scores *= np.float32(term.weight)
+    return scores
+
+
+def _read(
+    statistics: Statistics, terms: Sequence[_Term], *, k: int, alive: npt.NDArray[np.bool_] | None
+) -> tuple[RowArray, FloatVector]:
+    """Rows, ascending, with their scores: the best `k` and all that are as good as the k-th are among them."""
+    most = max(_RARE_ROWS, int(statistics.documents * _RARE_SHARE))
+    rare = max(1, sum(term.frequency <= most for term in terms))
+    bounds = [term.bound(statistics.average_length) for term in terms]
+    total = _zeros(statistics.rows)
+    touched: list[RowArray] = []
+    try:
+        for number, term in enumerate(terms):
+            for part, (rows, counts, _) in term.where:
+                scores = _scores(term, part.lengths[rows], counts, statistics.average_length)
+                # No row is twice in a list, so this adds each once.
+                total[part.first : part.last][rows] += scores
+                touched.append(rows + np.uint32(part.first) if part.first else rows)
+            if rare <= number + 1 < len(terms):
+                found = _pruned(statistics, terms, number + 1, _alive(touched, alive), total, k=k, bounds=bounds)
+                if found is not None:
+                    return found
+        rows = _alive(touched, alive)
+        rows = _unique(_most(rows, total, k * len(terms)))
+        return rows, total[rows]
+    finally:
+        for rows in touched:
+            total[rows] = 0
+
+
+def _pruned(
+    statistics: Statistics,
+    terms: Sequence[_Term],
+    known: int,
+    rows: RowArray,
+    total: FloatVector,
+    *,
+    k: int,
+    bounds: Sequence[float],
+) -> tuple[RowArray, FloatVector] | None:
+    """As `_read`, from the scores `total` of `rows` for the first `known` terms; None when a row without any of these
+    may be among the best."""
+    first = _unique(_most(rows, total, (_SPARE * k + _LEAST) * known))
+    scores = total[first]
+    for term in terms[known:]:
+        _add_looked_up(statistics, term, first, scores)
+    if len(first) < k:
+        return None
+    rest = sum(bounds[known:]) * _ROUNDING
+    floor = float(np.partition(scores, len(scores) - k)[len(scores) - k])
+    if floor <= rest:
+        return None
+    # Whoever has less than this cannot come up to the floor, whatever the other terms add.
+    able = rows[total[rows] >= floor - rest]
+    if len(able) <= len(first) and float(total[first].min()) <= floor - rest:
+        return first, scores
+    able = _unique(able)
+    scores = total[able]
+    for number, term in enumerate(terms[known:], known):
+        _add_looked_up(statistics, term, able, scores)
+        rest = sum(bounds[number + 1 :]) * _ROUNDING
+        kept = np.flatnonzero(scores >= floor - rest)
+        able, scores = able[kept], scores[kept]
+    return able, scores
+
+
+def _alive(touched: Sequence[RowArray], alive: npt.NDArray[np.bool_] | None) -> RowArray:
+    rows = touched[0] if len(touched) == 1 else np.concatenate(touched)
+    return rows if alive is None else rows[alive[rows]]
+
+
+def _most(rows: RowArray, total: FloatVector, room: int) -> RowArray:
+    """Those of the rows with the highest totals, at least `room` of them; a row may be there several times."""
+    if len(rows) <= room:
+        return rows
+    scores = total[rows]
+    kept: RowArray = rows[scores >= np.partition(scores, len(scores) - room)[len(scores) - room]]
+    return kept
+
+
+def _unique(rows: RowArray) -> RowArray:
+    return np.unique(rows)
+
+
+def _zeros(rows: int) -> FloatVector:
+    """Zeros of this thread's own, at least so many, to be left as zeros."""
+    kept: FloatVector | None = getattr(_scratch, "zeros", None)
+    if kept is None or len(kept) < rows:
+        kept = _scratch.zeros = np.zeros(max(rows, 1 << 16), np.float32)
+    return kept
+
+
+def _looked_up(statistics: Statistics, terms: Sequence[_Term], rows: RowArray) -> FloatVector:
+    """The scores of `rows`, ascending, by looking each up in the lists of all terms."""
+    scores = np.zeros(len(rows), np.float32)
+    for term in terms:
+        _add_looked_up(statistics, term, rows, scores)
+    return scores
+
+
+def _add_looked_up(statistics: Statistics, term: _Term, rows: RowArray, scores: FloatVector) -> None:
+    for part, (there, counts, _) in term.where:
+        start, stop = np.searchsorted(rows, (part.first, part.last)).tolist()
+        inside = rows[start:stop] - np.uint32(part.first)
+        if not len(inside):
+            continue
+        places = np.searchsorted(there, inside)
+        places[places == len(there)] = 0
+        found = np.flatnonzero(there[places] == inside)
+        there_lengths, there_counts = part.lengths[inside[found]], counts[places[found]]
+        scores[start + found] += _scores(term, there_lengths, there_counts, statistics.average_length)
+
+
+def _best(rows: RowArray, scores: FloatVector, *, k: int) -> Scored:
+    if len(rows) > k:
+        kept = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
+        rows, scores = rows[kept], scores[kept]
+    order = np.lexsort((rows, -scores))
+    return Scored(rows[order], scores[order])
+
+
+def _common(places: RowArray, others: RowArray) -> int:
+    """How many numbers are in both, each ascending and without repetition."""
+    few, many = (others, places) if len(others) < len(places) else (places, others)
+    if not len(few):
+        return 0
+    at = np.searchsorted(many, few)
+    at[at == len(many)] = 0
+    return int(np.count_nonzero(many[at] == few))
