@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from ragvec.engine.local.migrate import Migration, migrate, pending_migration
+
+__all__ = ["Migration", "migrate", "pending_migration"]

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ragvec.cli import buckets, demo, exchange, indexes, ingest, query, stats, vectors, version
+from ragvec.cli import buckets, demo, exchange, indexes, ingest, migrate, query, stats, vectors, version
 from ragvec.cli.output import Output
 
 __all__ = ["DEFAULT_STORE", "build", "parse"]
@@ -79,7 +79,7 @@ def build() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for group in (ingest, query, buckets, indexes, vectors, stats, exchange, version, demo):
+    for group in (ingest, query, buckets, indexes, vectors, stats, exchange, migrate, version, demo):
         group.add(commands, common)
     _add_common(parser)
     return parser

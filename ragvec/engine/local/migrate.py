@@ -23,7 +23,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -44,6 +44,7 @@ LOCK_FILE = "migrate.lock"
 _PAUSE = 0.05
 _NAMED = 3
 _log = logging.getLogger("ragvec.store")
+Progress: TypeAlias = Callable[[int, int], object]
 _decode_spec = msgspec.json.Decoder(IndexSpec).decode
 
 
@@ -79,9 +80,12 @@ STEPS: tuple[MigrationStep, ...] = (
 )
 
 
-def migrate(path: str | Path, *, progress: bool = False, steps: Sequence[MigrationStep] = STEPS) -> Migration:
+def migrate(path: str | Path, *, progress: Progress | None = None, steps: Sequence[MigrationStep] = STEPS) -> Migration:
     """Bring the store at `path` to the format after the last of the `steps` and return what was done; nothing when it
-    has that format already. `progress` shows a bar on standard error. Other processes may use the store meanwhile.
+    has that format already. Other processes may use the store meanwhile.
+
+    While folders are rewritten, `progress` is told after each how many have the format of the step and how many there
+    are.
 
     Raises:
         NotAStore, StoreTooNew: see those. Corrupted: what would be changed is damaged; nothing was changed, and `ragvec
@@ -124,7 +128,7 @@ def migrate_on_opening(database: Database, folder: StoreFolder, *, steps: Sequen
             "while: run `ragvec migrate`, or open it read-only",
             store=str(folder.path),
         )
-    done = _migrated(database, folder, steps, progress=False)
+    done = _migrated(database, folder, steps, progress=None)
     if done:
         _log.info("The store at `%s` was migrated from format %d to %d", done.store, done.from_format, done.to_format)
 
@@ -170,7 +174,9 @@ def _version(sql: sqlite3.Connection, folder: StoreFolder, steps: Sequence[Migra
     return int(version)
 
 
-def _migrated(database: Database, folder: StoreFolder, steps: Sequence[MigrationStep], *, progress: bool) -> Migration:
+def _migrated(
+    database: Database, folder: StoreFolder, steps: Sequence[MigrationStep], *, progress: Progress | None
+) -> Migration:
     with database.read() as sql:
         before = version = _version(sql, folder, steps)
     done: list[str] = []
@@ -209,7 +215,7 @@ def _rewrite_and_change(
     step: MigrationStep,
     steps: Sequence[MigrationStep],
     *,
-    progress: bool,
+    progress: Progress | None,
 ) -> tuple[bool, int]:
     """Rewrite folders and take the step; whether this process took it, and how many folders it rewrote."""
     lease = BuildLease(folder.path / LOCK_FILE)
@@ -223,8 +229,10 @@ def _rewrite_and_change(
                     _require_sound(sql, folder)
                     specs = _specs(sql)
                 left = _left(folder, step, specs)
-                for spec in _shown(left, total=len(specs), label=f"format {step.version}", progress=progress):
+                for done, spec in enumerate(left, len(specs) - len(left) + 1):
                     count += _rewrite(database, folder, step, spec)
+                    if progress is not None:
+                        progress(done, len(specs))
                 if _change(database, folder, step, steps):
                     return True, count
         time.sleep(_PAUSE)  # another process is at it
@@ -268,12 +276,3 @@ def _require_sound(sql: sqlite3.Connection, folder: StoreFolder) -> None:
             "Open the store read-only, or see `ragvec verify` and `ragvec repair`",
             store=str(folder.path),
         )
-
-
-def _shown(left: list[IndexSpec], *, total: int, label: str, progress: bool) -> Iterable[IndexSpec]:
-    if not progress:
-        return left
-    from tqdm.auto import tqdm
-
-    shown: Iterable[IndexSpec] = tqdm(left, desc=label, initial=total - len(left), total=total, unit=" indexes")
-    return shown
