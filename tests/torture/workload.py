@@ -170,14 +170,14 @@ class Workload:
     def _page(self) -> None:
         """The second page of a ranking that was begun some operations before, or the first page of a new one."""
         client = self.store.client()
-        if self._paging is not None and (paging := self._paging).index.exists():
+        if self._paging is not None and (paging := self._paging).of.exists():
             self._paging = None
-            if paging.index.uid == paging.uid:
+            if paging.of.uid == paging.uid:
                 answer = client.query_vectors(**paging.request, nextToken=paging.token)
                 found = [vector["key"] for vector in answer["vectors"]]
-                live = self.model.state[paging.index.bucket.name]["indexes"][paging.index.name]["records"]
+                live = self.model.state[paging.of.bucket.name]["indexes"][paging.of.name]["records"]
                 expected = [key for key in paging.ranked[_PAGE : 2 * _PAGE] if key in live]
-                assert found == expected, f"second page of {paging.index}: expected {expected}, got {found}"
+                assert found == expected, f"second page of {paging.of}: expected {expected}, got {found}"
                 return
         names = self._index()
         index = _index(self.store, names)
@@ -223,7 +223,7 @@ class Workload:
 class _Paging(NamedTuple):
     """A ranking of which one page was read."""
 
-    index: Index
+    of: Index
     uid: str
     request: dict[str, Any]
     token: str
@@ -286,10 +286,16 @@ _PERFORM: dict[str, Callable[[Store, Operation], Any]] = {
 }
 
 
-def run(path: Path, journal: Journal, *, seed: int, steps: int, group: str) -> None:
-    """Open the store, go on where the journal ends, and close it. Raises AssertionError for a wrong answer."""
+def run(path: Path, journal: Journal, *, seed: int, steps: int, group: str, background: bool | None = None) -> None:
+    """Open the store, go on where the journal ends, and close it. `background` work is that of the group when None.
+
+    Raises AssertionError for a wrong answer, and ValueError when the journal has pending operations, see `check`.
+    """
+    if journal.pending:
+        raise ValueError(f"Expected a settled journal, got one with {journal.pending} pending: check the store first")
     ((model, _),) = journal.alternatives()
-    with shrunk(), Store(engine=LocalEngine(path, background=group == "background")) as store:
+    wanted = group == "background" if background is None else background
+    with shrunk(), Store(engine=LocalEngine(path, background=wanted)) as store:
         workload = Workload(store, model=model, journal=journal, seed=seed)
         every = sorted({name for names in GROUPS.values() for name in names})
         for step in range(steps):
@@ -307,8 +313,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--only", choices=[*GROUPS, "all"], default="all")
+    parser.add_argument("--background", action=argparse.BooleanOptionalAction, default=None)
     given = parser.parse_args(arguments)
-    run(given.store, Journal(given.journal), seed=given.seed, steps=given.steps, group=given.only)
+    run(
+        given.store,
+        Journal(given.journal),
+        seed=given.seed,
+        steps=given.steps,
+        group=given.only,
+        background=given.background,
+    )
 
 
 if __name__ == "__main__":

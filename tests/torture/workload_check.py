@@ -181,6 +181,7 @@ def _again(store: Store, model: Model, journal: Journal) -> None:
             model.apply(operation)
             index.optimize()
             index.compact()
+            engine.index(index.spec).maintain("merge", worker=None)
             folder = engine.path / "indexes" / index.uid
             current = index.stats().generation
             left = [path.name for path in folder.iterdir() if path.name.startswith("old-")]

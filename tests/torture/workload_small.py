@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ragvec.ann import tuning
-from ragvec.engine.local import compact, generations, merging, postings, segments, upkeep, worker_process
+from ragvec.engine.local import compact, generations, merging, posting_feed, segments, upkeep, worker_process
 
 __all__ = ["BLOCK", "shrink", "shrunk"]
 
@@ -34,7 +34,10 @@ _SMALLER: tuple[tuple[Any, str, object], ...] = (
     (generations, "RETIRED_SECONDS", 0.0),
     (upkeep, "RETIRED_SECONDS", 0.0),
     (worker_process, "LARGE", 1),
-    (postings.PostingStore.__init__, "__kwdefaults__", {"read_only": False, "block_rows": BLOCK // 3}),
+    (posting_feed.PostingFeed.__init__, "__kwdefaults__", {"block_rows": BLOCK // 3}),
+    (posting_feed, "_STEP", BLOCK // 6),
+    (posting_feed, "_STRIDE", BLOCK // 4),
+    (posting_feed, "_FEW", BLOCK // 6),
 )
 
 
