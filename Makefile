@@ -1,4 +1,5 @@
 # make demo   set up, ingest the data sets, ask questions        make test    set up, run every check
+# make torture  set up, attack stores for an hour or two: kills, power loss, full disks, bit flips, processes, leaks
 # make bench  set up, install the peers, run the benchmarks      make test-all  also what takes many minutes
 #             FULL=1 the full form · DOCS=1 write docs/benchmarks.md · AGAIN=1 ask again what has been answered
 # make clean  remove .venv and the demo's store
@@ -11,12 +12,13 @@ BIN := $(VENV)/bin
 DEMO_STORE ?= .demo
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
+TORTURE_FLAGS ?=
 BENCH_FLAGS ?= $(if $(FULL),--full) $(if $(AGAIN),--again) $(if $(DOCS),--docs)
 
 export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-all lint bench clean
+.PHONY: setup demo test test-all torture lint bench clean
 
 setup: $(VENV)/.ready
 
@@ -36,6 +38,9 @@ test: setup lint
 
 test-all: setup lint
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+torture: setup
+	@$(BIN)/python -m tests.torture $(TORTURE_FLAGS)
 
 lint: setup
 	@$(BIN)/ruff check ragvec tests benchmarks datasets
