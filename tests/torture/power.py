@@ -25,16 +25,16 @@ from tests.torture.power_disk import Disk, Keep, keep_all, keep_none
 
 __all__ = ["SCENARIOS", "candidates", "failures", "recorded", "run"]
 
-SCENARIOS: tuple[tuple[str | None, int], ...] = (
-    (None, 60),
-    ("commit", 40),
-    ("catalog", 40),
-    ("compaction", 40),
-    ("segments", 12),
-    ("merge", 12),
-    ("migration", 12),
-)
-"""What of the workload runs, None for all of it, and how many steps."""
+SCENARIOS: dict[str, int] = {
+    "all": 40,
+    "commit": 30,
+    "catalog": 24,
+    "compaction": 24,
+    "postings": 12,
+    "merge": 12,
+    "background": 12,
+}
+"""Groups of operations of the workload, and how many steps of each are run."""
 
 _STATES_A_MOMENT = 4
 _ROOT = Path(__file__).parents[2]
@@ -48,13 +48,13 @@ def run(*, rounds: int, seed: int, folder: Path) -> dict[str, int | str]:
         ShimMissing: the file layer cannot be had here.
     """
     checked = records = moments = 0
-    for at, (only, steps) in enumerate(SCENARIOS):
+    for at, (group, steps) in enumerate(SCENARIOS.items()):
         share = rounds * (at + 1) // len(SCENARIOS) - rounds * at // len(SCENARIOS)
         if not share:
             continue
-        place = folder / f"{only or 'all'}-{seed}"
-        log = recorded(place, seed=seed, only=only, steps=steps)
-        found = failures(log, place, seed=seed, states=share, name=only or "all")
+        place = folder / f"{group}-{seed}"
+        log = recorded(place, seed=seed, group=group, steps=steps)
+        found = failures(log, place, seed=seed, states=share, name=group)
         checked += found["states"]
         moments += found["moments"]
         records += len(log)
@@ -62,14 +62,14 @@ def run(*, rounds: int, seed: int, folder: Path) -> dict[str, int | str]:
     return {"states": checked, "moments": moments, "records": records}
 
 
-def recorded(folder: Path, *, seed: int, only: str | None, steps: int) -> list[Entry]:
+def recorded(folder: Path, *, seed: int, group: str, steps: int) -> list[Entry]:
     """The log of one run of the workload; the store is `store` below the root of its paths."""
     root = folder / "disk"
     root.mkdir(parents=True)
     control = Control(folder / "control")
     log, journal = folder / "log", folder / "journal"
     command = [sys.executable, "-m", "tests.torture.workload", str(root / "store"), str(journal)]
-    command += ["--seed", str(seed), "--steps", str(steps), *(("--only", only) if only else ())]
+    command += ["--seed", str(seed), "--steps", str(steps), "--only", group]
     variables = environment(compile_shim(folder.parent / "shim"), control, root=root, log=log, notes=journal)
     done = subprocess.run(command, cwd=_ROOT, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)} failed: {done.stderr}"
