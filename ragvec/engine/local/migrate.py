@@ -243,7 +243,7 @@ def _rewrite(database: Database, folder: StoreFolder, step: MigrationStep, spec:
     assert step.rewrite is not None
     try:
         step.rewrite(folder.index(spec.uid), spec)
-    except (StoreError, OSError):
+    except (StoreError, OSError, sqlite3.Error):
         with database.read() as sql:
             if spec.uid in {other.uid for other in _specs(sql)}:
                 raise
