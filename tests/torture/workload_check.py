@@ -17,7 +17,7 @@ from tests.oracle.plain import satisfies
 from tests.torture.workload_model import DIMENSION, Journal, Model, Operation, State, metadata_of, vectors_of
 from tests.torture.workload_small import shrunk
 
-__all__ = ["check", "compare", "observe"]
+__all__ = ["check", "compare", "observe", "settled"]
 
 _FILTERS: tuple[dict[str, Any], ...] = (
     {"n": 3},
@@ -42,7 +42,7 @@ def check(path: Path, journal_path: Path, *, again: bool = True, thorough: bool 
     """
     journal = Journal(journal_path)
     with shrunk(), Store(engine=LocalEngine(path, background=False)) as store:
-        model = _settled(store, journal)
+        model = settled(store, journal)
         compared = compare(store, model, thorough=thorough)
         if again:
             _again(store, model, journal)
@@ -66,7 +66,7 @@ def observe(store: Store) -> State:
     return {bucket.name: _observed_bucket(store, bucket) for bucket in store.buckets()}
 
 
-def _settled(store: Store, journal: Journal) -> Model:
+def settled(store: Store, journal: Journal) -> Model:
     """The model that the store equals; the journal learns what became of the pending operations."""
     observed = observe(store)
     alternatives = journal.alternatives()
