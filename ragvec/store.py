@@ -41,7 +41,7 @@ from ragvec.filters.nodes import Filter
 from ragvec.search.execute import search
 from ragvec.search.request import SearchRequest
 from ragvec.search.results import Results, ResultsList
-from ragvec.types import Metric, Record
+from ragvec.types import Damaged, Metric, Record
 
 if TYPE_CHECKING:
     from tqdm.auto import tqdm
@@ -397,16 +397,21 @@ class Index:
         data: bool = False,
         metadata: bool = True,
         batch: int = 1000,
+        damaged: Damaged = "raise",
     ) -> Iterator[Record]:
         """All records that satisfy the filter, in byte order of key, read in batches.
 
-        A record present all the while comes exactly once; one written or deleted meanwhile may or may not come.
+        A record present all the while comes exactly once; one written or deleted meanwhile may or may not come. With
+        `damaged` "skip", records that do not match their checksums are left out, and named in the log.
+
+        Raises:
+            Corrupted: a record is damaged; its key and row are named.
         """
         spec, engine = self._open()
         batch = at_least_one(batch, "batch")
         condition, after = to_filter(where, spec), None
         while True:
-            page = engine.scan(after=after, limit=batch, where=condition, data=data, metadata=metadata)
+            page = engine.scan(after=after, limit=batch, where=condition, data=data, metadata=metadata, damaged=damaged)
             yield from page.records
             if page.next_after is None:
                 return

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
+    "Damaged",
     "Distances",
     "FloatMatrix",
     "FloatVector",
@@ -22,6 +23,9 @@ __all__ = [
     "RowArray",
     "Scalar",
 ]
+
+Damaged: TypeAlias = Literal["raise", "skip"]
+"""What reading does about rows that do not match their checksums: an error, or leaving them out and saying so."""
 
 Metric: TypeAlias = Literal["cosine", "euclidean"]
 Scalar: TypeAlias = "str | int | float | bool"

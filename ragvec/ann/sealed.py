@@ -45,20 +45,22 @@ def seal(folder: Path) -> None:
             os.close(handle)
 
 
-def verify(folder: Path) -> None:
-    """Compare every file in `folder` with its checksum.
+def verify(folder: Path, *, content: bool = True) -> None:
+    """Compare every file in `folder` with its checksum; without `content`, only whether it is there and of its size.
 
     Raises:
         Corrupted: a file is missing, of another size or of other content, or the folder was never sealed.
     """
-    try:
-        stored = msgspec.json.decode((folder / CHECKSUMS).read_bytes(), type=_Seal)
-    except FileNotFoundError as error:
-        raise _damaged(folder, f"it has no {CHECKSUMS}") from error
-    except msgspec.DecodeError as error:
-        raise _damaged(folder, f"{CHECKSUMS} is not readable: {error}") from error
-    if stored.format != _FORMAT:
-        raise _damaged(folder, f"expected {CHECKSUMS} of format {_FORMAT}, got format {stored.format}")
+    stored = _read(folder)
+    if not content:
+        for name, (size, _) in stored.files.items():
+            try:
+                found = (folder / name).stat().st_size
+            except FileNotFoundError as error:
+                raise _damaged(folder, f"`{name}` is missing") from error
+            if found != size:
+                raise _damaged(folder, f"expected `{name}` of {size} bytes, got {found} bytes")
+        return
     for name, (size, crc), got in zip(stored.files, stored.files.values(), _checksums(folder, stored), strict=True):
         if got is None:
             raise _damaged(folder, f"`{name}` is missing")
@@ -66,6 +68,20 @@ def verify(folder: Path) -> None:
             raise _damaged(
                 folder, f"expected `{name}` of {size} bytes, CRC-32 {crc:08x}, got {got[0]} bytes, CRC-32 {got[1]:08x}"
             )
+
+
+def _read(folder: Path) -> _Seal:
+    try:
+        stored = msgspec.json.decode((folder / CHECKSUMS).read_bytes(), type=_Seal)
+    except FileNotFoundError as error:
+        raise _damaged(folder, f"it has no {CHECKSUMS}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _damaged(folder, f"{CHECKSUMS} is not readable: {error}") from error
+    if stored.format != _FORMAT:
+        raise _damaged(folder, f"expected {CHECKSUMS} of format {_FORMAT}, got format {stored.format}")
+    if any("/" in name or "\\" in name or name in ("", ".", "..") for name in stored.files):
+        raise _damaged(folder, f"{CHECKSUMS} names a file that is not in the folder")
+    return stored
 
 
 def _checksums(folder: Path, stored: _Seal) -> list[tuple[int, int] | None]:

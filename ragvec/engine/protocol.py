@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 
 from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.types import Distances, FloatMatrix, FloatVector, Metric, Record, RowArray
+from ragvec.types import Damaged, Distances, FloatMatrix, FloatVector, Metric, Record, RowArray
 
 __all__ = [
     "Batch",
@@ -73,10 +73,12 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Listing(msgspec.Struct, frozen=True, eq=False):
-    """A page of records in byte order of key; `next_after` is the key to go on after, None at the end."""
+    """A page of records in byte order of key; `next_after` is the key to go on after, None at the end. `damaged` are
+    the keys of rows left out because they are damaged, as far as they can be read."""
 
     records: tuple[Record, ...]
     next_after: str | None = None
+    damaged: tuple[str, ...] = ()
 
 
 class Ranking(msgspec.Struct, frozen=True, eq=False):
@@ -261,12 +263,19 @@ class IndexEngine(Protocol):
         max_bytes: int | None = None,
         data: bool = False,
         metadata: bool = False,
+        damaged: Damaged = "raise",
     ) -> Listing:
         """Records in byte order of key, from the first key greater than `after`, at most `limit` of them.
 
         `segment` (i, n) keeps the i-th of n disjoint parts that together hold every key; which part a key is in never
         changes. A page ends early once its keys, data and metadata exceed `max_bytes`; it always holds at least one
         record if any is left.
+
+        Records with data or metadata are compared with their checksums. Damaged ones are left out with `damaged`
+        "skip", and named in the result and in the log.
+
+        Raises:
+            Corrupted: a record is damaged; its key and row are named.
         """
         ...
 

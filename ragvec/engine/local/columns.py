@@ -8,6 +8,8 @@ change, so a segment carries those of its rows; they are derived from the record
                                 begins, and where the last one ends (uint64). Keys are in UTF-8, metadata is JSON, and
                                 empty for none.
     norms.npy                   the least and the greatest norm of the rows, float32
+    row_checksums.npy           the checksum of each row, of vector, key and metadata, as the records have it (uint32):
+                                what ties the segment to its rows
 """
 
 from __future__ import annotations
@@ -29,17 +31,24 @@ __all__ = [
     "KEYS_FILE",
     "METADATA_FILE",
     "NORMS_FILE",
+    "ROW_CHECKSUMS_FILE",
     "Column",
     "KeyColumn",
     "read_norms",
+    "read_row_checksums",
+    "witnesses",
     "write_column",
     "write_keys",
     "write_norms",
+    "write_row_checksums",
 ]
 
 KEYS_FILE = "keys.bin"
 METADATA_FILE = "metadata.bin"
 NORMS_FILE = "norms.npy"
+ROW_CHECKSUMS_FILE = "row_checksums.npy"
+
+_WITNESSES = 16
 
 _MAGIC = int.from_bytes(b"ragcol_1", "little")
 _HEAD = struct.Struct("<QQQQ")
@@ -130,3 +139,31 @@ def read_norms(path: Path) -> tuple[float, float] | None:
     except (ValueError, TypeError) as error:
         raise Corrupted(f"`{path}` is not the range of norms of its segment: {error}", store=str(path)) from error
     return least, greatest
+
+
+def write_row_checksums(path: Path, checksums: RowArray) -> None:
+    """Write the checksums uint32 (n,) of the rows of a segment; making them durable is the caller's."""
+    np.save(path, checksums.astype("<u4", copy=False), allow_pickle=False)
+
+
+def read_row_checksums(path: Path, *, count: int) -> RowArray | None:
+    """What `write_row_checksums` wrote, None where there is no such file. Raises Corrupted: of another number of
+    rows."""
+    try:
+        found: RowArray = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        return None
+    except (ValueError, EOFError) as error:
+        raise Corrupted(f"`{path}` is not the checksums of a segment's rows: {error}", store=str(path)) from error
+    if found.shape != (count,) or found.dtype != np.uint32:
+        raise Corrupted(
+            f"Expected uint32[{count}], the checksums of the rows, got {found.dtype}{list(found.shape)}, in `{path}`",
+            store=str(path),
+        )
+    return found
+
+
+def witnesses(first: int, last: int) -> list[int]:
+    """The rows of [first, last) by whose checksums one tells cheaply whether something was made of these rows: some,
+    evenly spread. The last row is among them, since two histories of one index differ from some row on."""
+    return [int(row) for row in np.unique(np.linspace(first, last - 1, _WITNESSES).astype(np.int64))]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ragvec.engine.local.checked import checked_range
 from ragvec.engine.local.forks import operation
 from ragvec.engine.local.generations import remove, retire
 from ragvec.engine.local.layout import GenerationFolder, sync_folder
@@ -118,10 +119,22 @@ def _require_space(index: Path, old: Generation) -> None:
 
 
 def build_segment(generation: Generation, first: int, last: int, *, lane: Lane) -> bool:
-    """Build the segment over the rows [first, last); False when somebody else is building in the lane."""
+    """Build the segment over the rows [first, last); False when somebody else is building in the lane.
+
+    Raises:
+        Corrupted: a row is damaged. What is made of damaged rows would hide that, or confuse the library.
+    """
     with operation():
         rows = generation.vectors.rows(last)[first:last]
-    built = generation.segments.build(first, last, rows, columns=generation.records.columns(first, last), lane=lane)
+        checksums = checked_range(generation.records, generation.vectors, first, last)
+    built = generation.segments.build(
+        first,
+        last,
+        rows,
+        columns=generation.records.columns(first, last),
+        row_checksums=checksums,
+        lane=lane,
+    )
     return built is not None
 
 

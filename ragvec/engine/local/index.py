@@ -8,29 +8,28 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import numpy as np
 from pyroaring import BitMap
 
 from ragvec.ann.backends import AnnBackend
 from ragvec.engine.local import forks, writer
+from ragvec.engine.local.checked import records_of, report_skipped
 from ragvec.engine.local.generations import Kept, KeptGenerations, is_untidy, newest
 from ragvec.engine.local.layout import GenerationFolder, generations
 from ragvec.engine.local.listing import scan
 from ragvec.engine.local.merging import LANES, Lane
-from ragvec.engine.local.records import StoredRow
 from ragvec.engine.local.search import explain, search
 from ragvec.engine.local.snapshot import Generation, Snapshot
 from ragvec.engine.local.tune import Settings, measured
 from ragvec.engine.local.upkeep import Upkeep, Worker
-from ragvec.engine.local.vectors import VectorFile
 from ragvec.engine.protocol import Batch, Explanation, IndexSpec, IndexStats, Listing, Ranking, Tuning
-from ragvec.errors import ExpiredToken, IndexNotFound, StoreError
+from ragvec.errors import Corrupted, ExpiredToken, IndexNotFound, StoreError
 from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.types import FloatMatrix, FloatVector, Record, RowArray
+from ragvec.types import Damaged, FloatMatrix, FloatVector, Record, RowArray
 
 __all__ = ["LocalIndex"]
 
@@ -38,7 +37,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("ragvec.store")
 
-_decode = msgspec.json.Decoder(dict[str, object]).decode
+_decode_all = msgspec.json.Decoder(list[dict[str, object]]).decode
 
 
 class LocalIndex:
@@ -126,8 +125,9 @@ class LocalIndex:
     def get(self, keys: Sequence[str], *, data: bool, metadata: bool) -> list[Record]:
         with self._guarded:
             generation = self.snapshot().generation
-            found = generation.records.by_keys(keys, metadata=metadata)
-            return _records(generation.vectors, found, data=data, metadata=metadata)
+            records = generation.records
+            found = records.by_keys(keys)
+            return records_of(generation.vectors, found, path=records.path, data=data, metadata=metadata)
 
     def scan(
         self,
@@ -139,7 +139,9 @@ class LocalIndex:
         max_bytes: int | None = None,
         data: bool = False,
         metadata: bool = False,
+        damaged: Damaged = "raise",
     ) -> Listing:
+        skipped: list[tuple[int, object]] | None = None if damaged == "raise" else []
         with self._guarded:
             found, next_after, generation = scan(
                 self.snapshot(),
@@ -150,8 +152,11 @@ class LocalIndex:
                 max_bytes=max_bytes,
                 data=data,
                 metadata=metadata,
+                unsound=skipped,
             )
-            return Listing(tuple(_records(generation.vectors, found, data=data, metadata=metadata)), next_after)
+            path = generation.records.path
+            records = records_of(generation.vectors, found, path=path, data=data, metadata=metadata, damaged=skipped)
+        return Listing(tuple(records), next_after, tuple(report_skipped(path, skipped)))
 
     def count(self, where: Filter = EVERYTHING) -> int:
         with self._guarded:
@@ -185,7 +190,14 @@ class LocalIndex:
         return found
 
     def fetch(
-        self, rows: RowArray, *, generation: int, data: bool, metadata: bool, drop_deleted: bool = False
+        self,
+        rows: RowArray,
+        *,
+        generation: int,
+        data: bool,
+        metadata: bool,
+        drop_deleted: bool = False,
+        keys: Sequence[str] | None = None,
     ) -> list[Record | None]:
         with self._guarded:
             only_keys = not (data or metadata)
@@ -196,10 +208,13 @@ class LocalIndex:
                     try:
                         if only_keys:
                             return [Record(key) for key in current.keys(rows)]
-                        return [
-                            Record(row.key, None, {} if row.metadata is None else _decode(row.metadata))
-                            for row in current.stored(rows)
-                        ]
+                        blobs = None if keys is None else current.metadata(rows)
+                        if keys is not None and blobs is not None:
+                            entries = _decode_all(b"[%b]" % b",".join([blob or b"{}" for blob in blobs]))
+                            return list(map(Record, keys, repeat(None), entries))
+                        stored = current.stored(rows)
+                        path = current.records.path
+                        return list(records_of(current.vectors, stored, path=path, data=False, metadata=True))
                     except StoreError:
                         if not self._superseded(current):
                             raise
@@ -214,16 +229,18 @@ class LocalIndex:
                     named = zip(rows.tolist(), current.keys(rows), strict=True)
                     return [None if row in gone else Record(key) for row, key in named]
                 if metadata:
-                    found = [row for row in current.stored(rows) if row.row not in gone]
-                    present = iter(_records(source.vectors, found, data=data, metadata=True))
+                    found = [row for row in current.stored(rows, whole=data) if row.row not in gone]
+                    path = current.records.path
+                    present = iter(records_of(source.vectors, found, path=path, data=data, metadata=True))
                     return [None if row in gone else next(present) for row in rows.tolist()]
             numbers = rows.tolist()
-            stored = source.records.by_rows(numbers, metadata=metadata)
+            named_rows = source.records.by_rows(numbers, metadata=metadata, whole=data or metadata)
             if drop_deleted and source is not current:
-                live = current.records.live_keys({row.key for row in stored.values()})
-                gone = {row.row for row in stored.values() if row.key not in live}
-            kept = [stored[row] for row in numbers if row not in gone]
-            records = iter(_records(source.vectors, kept, data=data, metadata=metadata))
+                live = current.records.live_keys({row.key for row in named_rows.values()})
+                gone = {row.row for row in named_rows.values() if row.key not in live}
+            kept = [named_rows[row] for row in numbers if row not in gone]
+            path = source.records.path
+            records = iter(records_of(source.vectors, kept, path=path, data=data, metadata=metadata))
             return [None if row in gone else next(records) for row in numbers]
 
     def save_ranking(self, ranking: Ranking, *, request: bytes, ttl: float) -> str:
@@ -360,7 +377,15 @@ class LocalIndex:
         with self._lock:
             if self._generation is not generation:
                 return
-            self._generation = self._opened()
+            opened = self._opened()
+            if opened.number <= generation.number:
+                opened.close()
+                raise Corrupted(
+                    f"`{generation.folder.records}` is damaged: it says that another generation took its place, and "
+                    "there is none; `ragvec repair` decides by what there is",
+                    store=str(generation.folder.records),
+                )
+            self._generation = opened
         # Operations under way in other threads open again what they need of it.
         generation.close()
         self._kept.add(generation.number, Kept(generation.records, generation.vectors, generation.cursors))
@@ -459,18 +484,3 @@ class _Guarded(_Translated):
                 self._trouble(error)
         finally:
             forks.operation().__exit__()
-
-
-def _records(vectors_file: VectorFile, stored: Sequence[StoredRow], *, data: bool, metadata: bool) -> list[Record]:
-    vectors = None
-    if data and stored:
-        numbers = np.array([row.row for row in stored], dtype=np.intp)
-        vectors = np.take(vectors_file.rows(int(numbers.max()) + 1), numbers, axis=0)
-    return [
-        Record(
-            key=row.key,
-            data=None if vectors is None else vectors[position],
-            metadata=None if not metadata else {} if row.metadata is None else _decode(row.metadata),
-        )
-        for position, row in enumerate(stored)
-    ]

@@ -15,6 +15,7 @@ from typing import Any
 
 from pyroaring import BitMap
 
+from ragvec.engine.local.forks import operation
 from ragvec.engine.local.postings import BLOCK_ROWS, PostingStore, PostingView
 from ragvec.engine.local.records import Records
 from ragvec.errors import Corrupted
@@ -52,7 +53,13 @@ class PostingFeed:
     ) -> None:
         self._records = records
         self._block_rows = block_rows
-        self._store = PostingStore(folder, non_filterable=non_filterable, read_only=read_only, block_rows=block_rows)
+        self._store = PostingStore(
+            folder,
+            non_filterable=non_filterable,
+            read_only=read_only,
+            block_rows=block_rows,
+            checksums=records.checksums,
+        )
         self._lock = threading.Lock()
         self._persisting = threading.Lock()
         self._tried = 0
@@ -101,7 +108,7 @@ class PostingFeed:
         What cannot be written, as on a full disk, is logged and stays in memory.
         """
         with self._persisting:
-            with self._lock:
+            with operation(), self._lock:  # files are compared with the records
                 self._store.refresh()
             while self._store.covered < rows:
                 self._index_block(rows)
@@ -118,7 +125,7 @@ class PostingFeed:
                     self._store.extend(first, metadata)
 
     def _write_due(self) -> None:
-        with self._lock:
+        with operation(), self._lock:
             runs = self._store.due()
             self._tried = self._store.block_end - self._block_rows
         if not runs:

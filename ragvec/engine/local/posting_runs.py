@@ -19,20 +19,31 @@ import re
 import struct
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 from pyroaring import BitMap
 
+from ragvec.engine.local.columns import witnesses
 from ragvec.engine.local.layout import sync_folder
 from ragvec.engine.local.posting_columns import Column, FieldPostings, Kind, merge_fields
 from ragvec.errors import Corrupted
 
-__all__ = ["TEMPORARY_SUFFIX", "Run", "merge_runs", "merged_fields", "open_run", "run_name", "run_range", "write_run"]
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "Checksums",
+    "Run",
+    "merge_runs",
+    "merged_fields",
+    "open_run",
+    "run_name",
+    "run_range",
+    "write_run",
+]
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -60,6 +71,12 @@ class _Header(msgspec.Struct, frozen=True):
     last: int
     non_filterable: list[str]
     fields: dict[str, _Field]
+    witnesses: list[tuple[int, int]] = []
+    """Some rows and their checksums, which tie the file to the rows that it was made of."""
+
+
+Checksums: TypeAlias = "Callable[[Sequence[int]], Mapping[int, int]]"
+"""Gives the checksums of rows, by row, as the records have them."""
 
 
 class Run:
@@ -107,17 +124,20 @@ def write_run(
     first: int,
     last: int,
     non_filterable: Iterable[str],
+    checksums: Checksums | None = None,
 ) -> Path:
-    """Write a run file, durable on return, and return its path; a file of that name is replaced.
+    """Write a run file, durable on return, and return its path; a file of that name is replaced. It keeps some of the
+    `checksums`.
 
     Raises:
         OSError: nothing was changed.
     """
     path = folder / run_name(first, last)
     temporary = folder / f"{path.stem}-{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
+    kept = [] if checksums is None else sorted(checksums(witnesses(first, last)).items())
     try:
         with temporary.open("xb") as out:
-            _write(out, fields, header=_Header(first, last, sorted(non_filterable), {}))
+            _write(out, fields, header=_Header(first, last, sorted(non_filterable), {}, kept))
             out.flush()
             os.fsync(out.fileno())
         temporary.replace(path)
@@ -152,12 +172,13 @@ def _put(out: BinaryIO, array: npt.NDArray[Any]) -> _Section:
     return _Section(little.dtype.str, offset, little.nbytes, zlib.crc32(data))
 
 
-def open_run(path: Path, *, non_filterable: Iterable[str]) -> Run:
-    """Open a run file.
+def open_run(path: Path, *, non_filterable: Iterable[str], checksums: Checksums | None = None) -> Run:
+    """Open a run file; with `checksums`, one that keeps some is compared with them.
 
     Raises:
         FileNotFoundError: it is gone, as when another process has merged it away.
-        Corrupted: it is not a whole run file of this version, or was made under other non-filterable keys.
+        Corrupted: it is not a whole run file of this version, or was made under other non-filterable keys, or of other
+        rows.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -181,6 +202,11 @@ def open_run(path: Path, *, non_filterable: Iterable[str]) -> Run:
         raise _damaged(path, f"it holds the rows [{header.first}, {header.last})")
     if header.non_filterable != sorted(non_filterable):
         raise _damaged(path, "it was made under other non-filterable keys")
+    if checksums is not None and header.witnesses:
+        known = checksums([row for row, _ in header.witnesses])
+        for row, checksum in header.witnesses:
+            if known.get(row) != checksum:
+                raise _damaged(path, f"it was made of other rows: row {row} has another checksum")
     return Run(first=header.first, last=header.last, fields=_MappedFields(path, mapped, header), path=path)
 
 

@@ -20,6 +20,7 @@ from pyroaring import BitMap
 from ragvec.engine.local.posting_columns import Wanted
 from ragvec.engine.local.posting_runs import (
     TEMPORARY_SUFFIX,
+    Checksums,
     Run,
     merge_runs,
     merged_fields,
@@ -107,13 +108,21 @@ class PostingStore:
     committed: nothing here ever forgets a row. `damaged` lists the run files that were found damaged.
 
     One thread at a time calls the methods; views may be used by any. Several processes may work in one folder: runs of
-    equal ranges have equal content, and a file that is superseded stays readable for those who have it open.
+    equal ranges have equal content, and a file that is superseded stays readable for those who have it open. By
+    `checksums`, those of the records, files are known to be of these rows.
     """
 
     def __init__(
-        self, folder: Path, *, non_filterable: Collection[str], read_only: bool = False, block_rows: int = BLOCK_ROWS
+        self,
+        folder: Path,
+        *,
+        non_filterable: Collection[str],
+        read_only: bool = False,
+        block_rows: int = BLOCK_ROWS,
+        checksums: Checksums | None = None,
     ) -> None:
         self.folder = folder
+        self._checksums = checksums
         self.read_only = read_only
         self.damaged: list[Path] = []
         self._non_filterable = frozenset(non_filterable)
@@ -147,11 +156,8 @@ class PostingStore:
         return self._runs
 
     def extend(self, first: int, metadata: Sequence[bytes | None]) -> None:
-        """Index the rows first, first + 1, …, where `first` is `covered`; each is a JSON object, or None for none.
-
-        Raises:
-            Corrupted: a row's metadata is not a JSON object; the rows before it are indexed.
-        """
+        """Index the rows first, first + 1, …, where `first` is `covered`; each is a JSON object, or None for none. One
+        whose metadata is damaged, and no object, is indexed as having none."""
         if first != self.covered:
             raise ValueError(f"Expected the rows from {self.covered} on, got {first}")
         full = self.block_end
@@ -225,8 +231,15 @@ class PostingStore:
                 continue
             first, last = group[0].first, group[-1].last
             fields = merged_fields(group) if len(group) > 1 else iter(group[0].fields.items())
-            path = write_run(self.folder, fields, first=first, last=last, non_filterable=self._non_filterable)
-            in_files.append(open_run(path, non_filterable=self._non_filterable))
+            path = write_run(
+                self.folder,
+                fields,
+                first=first,
+                last=last,
+                non_filterable=self._non_filterable,
+                checksums=self._checksums,
+            )
+            in_files.append(self._opened(path))
         return tuple(in_files)
 
     def adopt(self, runs: tuple[Run, ...]) -> None:
@@ -276,9 +289,11 @@ class PostingStore:
     def _decoded(self, data: bytes | None) -> dict[str, Any]:
         try:
             metadata = {} if data is None else self._decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            message = f"Expected a JSON object as the metadata of row {self.covered}, got something else: {error}"
-            raise Corrupted(message, store=str(self.folder)) from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+            _log.warning(
+                "Row %d in `%s` has damaged metadata, and none for filters: %s", self.covered, self.folder, error
+            )
+            return {}
         for name in self._non_filterable:
             metadata.pop(name, None)
         return metadata
@@ -302,7 +317,7 @@ class PostingStore:
                     continue
                 try:
                     if path not in self._rejected or self._rejected[path] != _signature(path):
-                        opened[path] = open_run(path, non_filterable=self._non_filterable)
+                        opened[path] = self._opened(path)
                 except FileNotFoundError:
                     vanished = True  # merged away by another process: its successor is there
                 except Corrupted as error:
@@ -311,6 +326,9 @@ class PostingStore:
             if not vanished:
                 break
         return list(opened.values())
+
+    def _opened(self, path: Path) -> Run:
+        return open_run(path, non_filterable=self._non_filterable, checksums=self._checksums)
 
     def _files(self) -> list[Path]:
         try:

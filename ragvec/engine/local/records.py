@@ -17,6 +17,7 @@ import msgspec
 
 from ragvec.engine.local.columns import KEYS_FILE, METADATA_FILE
 from ragvec.engine.local.sqlite import Database
+from ragvec.errors import Corrupted
 
 __all__ = ["SLOTS", "Changes", "Records", "State", "StoredRow", "WholeRow", "slot_of"]
 
@@ -56,11 +57,13 @@ class Changes(NamedTuple):
 
 
 class StoredRow(NamedTuple):
-    """A row as stored; `metadata` is JSON in UTF-8 or None."""
+    """A row as stored; `metadata` is JSON in UTF-8 or None. `checksum` is there where the row was read whole, to be
+    compared with what was read."""
 
     row: int
     key: str
     metadata: bytes | None
+    checksum: int | None = None
 
 
 class WholeRow(NamedTuple):
@@ -82,9 +85,11 @@ class Records:
     """The records of one generation."""
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
+        self.path = path
         self._database = Database(path, read_only=read_only)
         # Looked at first, so that opening does not wait for a change that another process is making.
         if not read_only and not self._made():
+            self._require_new()
             with self._database.write() as sql:
                 for statement in _SCHEMA.split(";\n"):
                     sql.execute(statement)
@@ -97,6 +102,16 @@ class Records:
         with self._database.read() as sql:
             return sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone() is not None
 
+    def _require_new(self) -> None:
+        """Refuse to begin anew beside vectors, which are only written once there are records."""
+        vectors = self.path.with_name("vectors.f32")
+        if vectors.exists() and vectors.stat().st_size:
+            raise Corrupted(
+                f"`{self.path}` is missing or empty where there are vectors: it was lost or damaged; `ragvec repair` "
+                "saves what it can",
+                store=str(self.path),
+            )
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The write transaction: everything in it becomes visible and durable at its end, or nothing does."""
@@ -107,8 +122,14 @@ class Records:
 
     @staticmethod
     def state_in(sql: sqlite3.Connection) -> State:
-        """The state, inside a transaction."""
-        return State(*sql.execute("SELECT sequence, rows, successor FROM state").fetchone())
+        """The state, inside a transaction. Raises Corrupted."""
+        found = sql.execute("SELECT sequence, rows, successor FROM state").fetchone()
+        if found is not None:
+            sequence, rows, successor = found
+            if type(sequence) is int and type(rows) is int and (successor is None or type(successor) is int):
+                return State(sequence, rows, successor)
+        where = str(sql.execute("PRAGMA database_list").fetchone()[2])
+        raise Corrupted(f"`{where}` is damaged: its state is {found!r}", store=where)
 
     @staticmethod
     def set_state(sql: sqlite3.Connection, *, sequence: int, rows: int) -> None:
@@ -186,10 +207,34 @@ class Records:
             }
 
     def metadata(self, first: int, last: int) -> list[bytes | None]:
-        """The metadata of rows [first, last), dead ones included, in row order."""
+        """The metadata of rows [first, last), dead ones included, in row order. Raises Corrupted: a row is missing."""
         with self._database.read() as sql:
             cursor = sql.execute("SELECT metadata FROM records WHERE row >= ? AND row < ? ORDER BY row", (first, last))
-            return [metadata for (metadata,) in cursor]
+            found = [metadata for (metadata,) in cursor]
+        if len(found) != last - first:
+            raise Corrupted(
+                f"Expected the rows {first} to {last - 1} in `{self.path}`, got {len(found)} of them",
+                store=str(self.path),
+            )
+        return found
+
+    def whole(self, first: int, last: int) -> list[StoredRow]:
+        """Those of the rows [first, last) that are there, dead ones included, in row order, with their checksums."""
+        with self._database.read() as sql:
+            cursor = sql.execute(
+                "SELECT row, key, metadata, checksum FROM records WHERE row >= ? AND row < ? ORDER BY row",
+                (first, last),
+            )
+            return [StoredRow(*row) for row in cursor]
+
+    def checksums(self, rows: Sequence[int]) -> dict[int, int]:
+        """The checksums of these rows, dead ones included, by row number; of those that are there."""
+        with self._database.read() as sql:
+            cursor = sql.execute(
+                "SELECT row, checksum FROM records WHERE row IN (SELECT value FROM json_each(?))",
+                (msgspec.json.encode(list(rows)).decode(),),
+            )
+            return dict(cursor)
 
     def columns(self, first: int, last: int) -> dict[str, Iterator[list[bytes]]]:
         """Keys and metadata of rows [first, last), dead ones included, in row order, some thousand at a time; by the
@@ -209,28 +254,76 @@ class Records:
                 values = [value for (value,) in cursor]
             yield values
 
-    def by_keys(self, keys: Sequence[str], *, metadata: bool) -> list[StoredRow]:
-        """The live rows of these keys, in the order of `keys`, absent keys left out."""
-        column = "metadata" if metadata else "NULL"
+    def by_keys(self, keys: Sequence[str]) -> list[StoredRow]:
+        """The live rows of these keys, whole, in the order of `keys`, absent keys left out."""
         found = []
         with self._database.read() as sql:
             for key in keys:
                 row = sql.execute(
-                    f"SELECT row, key, {column} FROM records WHERE key = ? AND died IS NULL", (key,)
+                    "SELECT row, key, metadata, checksum FROM records WHERE key = ? AND died IS NULL", (key,)
                 ).fetchone()
                 if row is not None:
                     found.append(StoredRow(*row))
         return found
 
-    def by_rows(self, rows: Sequence[int], *, metadata: bool) -> dict[int, StoredRow]:
-        """These rows, dead ones included, by row number."""
-        column = "metadata" if metadata else "NULL"
+    def by_rows(
+        self,
+        rows: Sequence[int],
+        *,
+        metadata: bool,
+        whole: bool = False,
+        unsound: list[tuple[int, object]] | None = None,
+    ) -> dict[int, StoredRow]:
+        """These rows, dead ones included, by row number; with their checksums if `whole`.
+
+        Rows that are missing or whose key is not the one of their slot go to `unsound` as (row, key), and are then not
+        among the result.
+
+        Raises:
+            Corrupted: there is such a row, and no `unsound`.
+        """
+        name = "key" if unsound is None else "CAST(key AS BLOB)"
+        columns = "metadata, checksum" if whole else "metadata, NULL" if metadata else "NULL, NULL"
         with self._database.read() as sql:
             cursor = sql.execute(
-                f"SELECT row, key, {column} FROM records WHERE row IN (SELECT value FROM json_each(?))",
+                f"SELECT slot, row, {name}, {columns} FROM records WHERE row IN (SELECT value FROM json_each(?))",
                 (msgspec.json.encode(list(rows)).decode(),),
             )
-            return {row: StoredRow(row, key, blob) for row, key, blob in cursor}
+            found = {stored.row: stored for stored in self._sound_rows(cursor, unsound)}
+        if len(found) < len(rows):
+            known = {row for row, _ in unsound or ()}
+            for row in rows:
+                if row not in found and row not in known:
+                    if unsound is None:
+                        raise self._damaged(row, None, "it is missing")
+                    unsound.append((row, None))
+        return found
+
+    def _sound_rows(self, cursor: sqlite3.Cursor, unsound: list[tuple[int, object]] | None) -> Iterator[StoredRow]:
+        """Rows of (slot, row, key, metadata, checksum); with `unsound`, keys are bytes."""
+        if unsound is None:
+            yield from map(self._sound, cursor)
+            return
+        for slot, row, raw, metadata, checksum in cursor:
+            try:
+                sound = self._sound((slot, row, raw.decode(), metadata, checksum))
+            except (Corrupted, AttributeError, UnicodeDecodeError):
+                unsound.append((row, raw))
+            else:
+                yield sound
+
+    def _sound(self, values: tuple[int, int, str, bytes | None, int | None]) -> StoredRow:
+        slot, row, key, metadata, checksum = values
+        if type(key) is not str or slot_of(key.encode()) != slot:
+            raise self._damaged(row, key, "its key and slot do not belong together")
+        return StoredRow(row, key, metadata, checksum)
+
+    def _damaged(self, row: int, key: object, fault: str) -> Corrupted:
+        return Corrupted(
+            f"Row {row}, key {key!r}, of `{self.path}` is damaged: {fault}; `ragvec repair` keeps what there is of it "
+            "and drops it, all other rows are served",
+            store=str(self.path),
+        )
 
     def deleted(self, rows: Iterable[int]) -> set[int]:
         """Those of the rows whose key has no live row at all: deleted, rather than replaced."""
@@ -243,14 +336,30 @@ class Records:
             )
             return {row for (row,) in cursor}
 
-    def after(self, key: str | None, *, limit: int, slots: tuple[int, int], metadata: bool) -> list[StoredRow]:
+    def after(
+        self,
+        key: str | None,
+        *,
+        limit: int,
+        slots: tuple[int, int],
+        whole: bool,
+        unsound: list[tuple[int, object]] | None = None,
+    ) -> list[StoredRow]:
         """The first `limit` live rows in byte order of key whose key is greater than `key` and whose slot is in the
-        range."""
-        column = "metadata" if metadata else "NULL"
+        range; `whole` with metadata and checksums.
+
+        Rows whose key is not the one of their slot go to `unsound` as (row, key), and are then not among the result.
+
+        Raises:
+            Corrupted: there is such a row, and no `unsound`.
+        """
+        # As bytes where damage is expected: a text that is not UTF-8 would end the query.
+        name = "key" if unsound is None else "CAST(key AS BLOB)"
+        columns = "metadata, checksum" if whole else "NULL, NULL"
         with self._database.read() as sql:
             cursor = sql.execute(
-                f"SELECT row, key, {column} FROM records INDEXED BY live_keys "
+                f"SELECT slot, row, {name}, {columns} FROM records INDEXED BY live_keys "
                 "WHERE died IS NULL AND key > ? AND slot >= ? AND slot < ? ORDER BY key LIMIT ?",
                 ("" if key is None else key, *slots, limit),
             )
-            return [StoredRow(*row) for row in cursor]
+            return list(self._sound_rows(cursor, unsound))

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -36,19 +35,25 @@ from ragvec.engine.local.columns import (
     KEYS_FILE,
     METADATA_FILE,
     NORMS_FILE,
+    ROW_CHECKSUMS_FILE,
     Column,
     KeyColumn,
     read_norms,
+    read_row_checksums,
+    witnesses,
     write_column,
     write_norms,
+    write_row_checksums,
 )
+from ragvec.engine.local.forks import operation
 from ragvec.engine.local.layout import sync_folder
 from ragvec.engine.local.lease import BuildLease
 from ragvec.engine.local.merging import SEGMENT_MIN_ROWS, Lane, next_merge, next_tail
+from ragvec.engine.local.segment_places import Place, cover, listed, segment_name
 from ragvec.engine.local.sqlite import store_error
 from ragvec.engine.protocol import SegmentStats
-from ragvec.errors import Corrupted, StoreReadOnly
-from ragvec.types import FloatMatrix, Metric
+from ragvec.errors import Corrupted, StoreError, StoreReadOnly
+from ragvec.types import FloatMatrix, Metric, RowArray
 
 __all__ = ["Segment", "SegmentSet"]
 
@@ -56,7 +61,6 @@ LEAVES_MIN_ROWS = 16_384
 """Segments of fewer rows have nothing for filtered searches: reading all matches takes no longer."""
 
 _log = logging.getLogger("ragvec.segments")
-_NAME = re.compile(r"(\d{12})-(\d{12})")
 _UNFINISHED = "tmp-"
 _SUPERSEDED = "old-"
 _LEASES: dict[Lane, str] = {"tail": "build.lock", "merge": "merge.lock"}
@@ -98,20 +102,12 @@ class Segment(msgspec.Struct, frozen=True, eq=False):
         )
 
 
-class _Place(msgspec.Struct, frozen=True):
-    """A segment's folder as listed; `inode` and `changed` tell it from another of the same name."""
-
-    first: int
-    last: int
-    inode: int
-    changed: int
-
-
 class SegmentSet:
     """The segments in `folder`, which need not exist; shared by threads, and by processes through the folder.
 
     Without a `backend` there are none and none are due. With `read_only` nothing is built. A set that is not `serving`
-    builds, and opens nothing that is there.
+    builds, and opens nothing that is there. `checksums` gives those of some rows as the records have them, by which a
+    segment is known to be one of these rows.
     """
 
     def __init__(
@@ -123,8 +119,10 @@ class SegmentSet:
         recall_target: float,
         read_only: bool = False,
         serving: bool = True,
+        checksums: Callable[[Sequence[int]], Mapping[int, int]] | None = None,
     ) -> None:
         self._folder = folder
+        self._checksums = checksums
         self._backend = backend
         self._metric: Metric = metric
         self._recall_target = recall_target
@@ -134,9 +132,9 @@ class SegmentSet:
         self._look_at = 0.0
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._open: dict[_Place, Segment] = {}
-        self._bad: dict[_Place, Path] = {}
-        self._own: dict[_Place, bool] = {}
+        self._open: dict[Place, Segment] = {}
+        self._bad: dict[Place, Path] = {}
+        self._own: dict[Place, bool] = {}
         self._current: tuple[Segment, ...] = ()
         self._listed: int | None = None
 
@@ -165,7 +163,7 @@ class SegmentSet:
         if not wait and self._current:
             self._open_soon(lock)
             return self._current
-        with lock:
+        with operation(), lock:
             self._refresh()
             return self._current
 
@@ -197,10 +195,12 @@ class SegmentSet:
         rows: FloatMatrix,
         *,
         columns: Mapping[str, Iterable[Sequence[bytes]]] = MappingProxyType({}),
+        row_checksums: RowArray | None = None,
         lane: Lane = "tail",
     ) -> Segment | None:
-        """Build and open the segment over [first, last), whose vectors are `rows` float32 (last − first, dimension) and
-        whose `columns` are as in `ragvec.engine.local.columns`, by file name.
+        """Build and open the segment over [first, last), whose vectors are `rows` float32 (last − first, dimension),
+        whose `columns` are as in `ragvec.engine.local.columns`, by file name, and whose `row_checksums` uint32
+        (last − first,) are those of the records.
 
         None when another thread or process is building in the lane, and without a backend. A segment that is there
         already and holds the whole range is returned as it is. On success the segments within the range are removed;
@@ -220,9 +220,9 @@ class SegmentSet:
                     return None
                 self._sweep(lane)
                 return self._present(first, last) or self._build(
-                    self._backend, first, last, rows, columns=columns, lane=lane
+                    self._backend, first, last, rows, columns=columns, row_checksums=row_checksums, lane=lane
                 )
-        except OSError as error:
+        except (OSError, Corrupted) as error:
             raise store_error(error, self._folder) from error
 
     @contextmanager
@@ -276,35 +276,35 @@ class SegmentSet:
 
     def _open_now(self) -> None:
         try:
-            with self._mutex():
+            with operation(), self._mutex():
                 self._refresh()
         finally:
             self._opening = False
 
     def _due(self, rows: int, *, lane: Lane, tidy: bool, with_tail: bool) -> tuple[int, int] | None:
         # What is on the disk counts: an open segment may be one that was superseded.
-        segments = _cover([place for place in self._places() if self._usable(place)])
+        segments = cover([place for place in self._places() if self._usable(place)])
         if lane == "tail":
             return next_tail(segments, rows, absorbing=self._backend is not None and self._backend.absorbs)
         end = segments[-1].last if segments else 0
         if with_tail and rows - end >= SEGMENT_MIN_ROWS:
-            segments = [*segments, _Place(end, rows, 0, 0)]
+            segments = [*segments, Place(end, rows, 0, 0)]
         return next_merge(segments, tidy=tidy)
 
-    def _cover(self, places: list[_Place]) -> list[_Place]:
+    def _cover(self, places: list[Place]) -> list[Place]:
         """What to serve with, given a listing. One made while names change may miss some, so an open segment is given
         up only for a better cover."""
         opened = list(self._open)
         held = {(place.first, place.last) for place in opened}
-        return _cover(opened + [p for p in places if self._usable(p) and (p.first, p.last) not in held])
+        return cover(opened + [p for p in places if self._usable(p) and (p.first, p.last) not in held])
 
-    def _usable(self, place: _Place) -> bool:
+    def _usable(self, place: Place) -> bool:
         """Whether a segment may serve here: it is not known to be damaged, and not by another backend, which is no
         damage but means that the next build replaces it."""
         assert self._backend is not None
         own = self._own.get(place)
         if own is None:
-            folder = self._folder / _name(place.first, place.last)
+            folder = self._folder / segment_name(place.first, place.last)
             author = written_by(folder)
             own = self._own[place] = author is None or author == self._backend.name
             if not own:
@@ -321,8 +321,8 @@ class SegmentSet:
         stamp = self._stamp()
         places = self._places()
         while True:
-            cover = self._cover(places)
-            wanted = next((place for place in cover if place not in self._open), None)
+            chain = self._cover(places)
+            wanted = next((place for place in chain if place not in self._open), None)
             if wanted is None:
                 break
             if not opening:
@@ -331,7 +331,7 @@ class SegmentSet:
                 places = self._places()
         self._bad = {place: path for place, path in self._bad.items() if place in places}
         self._own = {place: own for place, own in self._own.items() if place in places}
-        self._open = {place: self._open[place] for place in cover}
+        self._open = {place: self._open[place] for place in chain}
         if tuple(self._open.values()) != self._current:
             # What a segment has absorbed may be in another one by now.
             for place in [place for place, segment in self._open.items() if segment.ann.absorbed]:
@@ -340,9 +340,9 @@ class SegmentSet:
         self._listed = stamp
         return True
 
-    def _try_open(self, place: _Place) -> bool:
+    def _try_open(self, place: Place) -> bool:
         """Open a segment; False when it is gone by now, or else noted as damaged."""
-        folder = self._folder / _name(place.first, place.last)
+        folder = self._folder / segment_name(place.first, place.last)
         try:
             self._open[place] = self._opened(place.first, place.last, folder)
         except (Corrupted, OSError) as error:
@@ -364,6 +364,7 @@ class SegmentSet:
                 f"{report.recall_target}, in `{folder}`",
                 store=str(folder),
             )
+        self._require_own_rows(first, last, folder)
         keys, metadata = folder / KEYS_FILE, folder / METADATA_FILE
         # The backend has compared every file with its checksum.
         return Segment(
@@ -378,24 +379,23 @@ class SegmentSet:
             leaves=Leaves.load(folder) if (folder / LEAVES_FILE).exists() else None,
         )
 
-    def _places(self) -> list[_Place]:
-        found = []
+    def _require_own_rows(self, first: int, last: int, folder: Path) -> None:
+        """Refuse a segment that was made of other rows than those here, as one from an older copy of the index."""
+        own = read_row_checksums(folder / ROW_CHECKSUMS_FILE, count=last - first)
+        if own is None or self._checksums is None:
+            return
+        rows = witnesses(first, last)
         try:
-            with os.scandir(self._folder) as entries:
-                for entry in entries:
-                    match = _NAME.fullmatch(entry.name)
-                    if match is None:
-                        continue
-                    try:
-                        status = entry.stat()
-                    except FileNotFoundError:
-                        continue
-                    first, last = int(match[1]), int(match[2])
-                    if first < last:
-                        found.append(_Place(first, last, status.st_ino, status.st_mtime_ns))
-        except FileNotFoundError:
-            return []
-        return found
+            known = self._checksums(rows)
+        except StoreError as error:
+            _log.warning("A segment is not compared with the records: %s", error)
+            return
+        for row in rows:
+            if known.get(row) != int(own[row - first]):
+                raise Corrupted(f"`{folder}` was made of other rows: row {row} has another checksum", store=str(folder))
+
+    def _places(self) -> list[Place]:
+        return listed(self._folder)
 
     def _present(self, first: int, last: int) -> Segment | None:
         """A segment that holds this range and serves already."""
@@ -403,10 +403,10 @@ class SegmentSet:
             for place in self._places():
                 if place.first <= first and last <= place.last:
                     with suppress(Corrupted, OSError):
-                        folder = self._folder / _name(place.first, place.last)
+                        folder = self._folder / segment_name(place.first, place.last)
                         return self._opened(place.first, place.last, folder)
             return None
-        with self._mutex():
+        with operation(), self._mutex():
             self._refresh()
             return next((s for s in self._current if s.first <= first and last <= s.last), None)
 
@@ -418,6 +418,7 @@ class SegmentSet:
         rows: FloatMatrix,
         *,
         columns: Mapping[str, Iterable[Sequence[bytes]]],
+        row_checksums: RowArray | None,
         lane: Lane,
     ) -> Segment:
         unfinished = self._folder / f"{_UNFINISHED}{lane}-{uuid.uuid4().hex}"
@@ -430,13 +431,15 @@ class SegmentSet:
                 of_row = backend.open(unfinished).row_leaves()
                 Leaves.measure(rows, of_row, metric=self._metric).save(unfinished)
             write_norms(unfinished / NORMS_FILE, rows)
+            if row_checksums is not None:
+                write_row_checksums(unfinished / ROW_CHECKSUMS_FILE, row_checksums)
             seal(unfinished)
             segment = self._opened(first, last, unfinished)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         within = [place for place in self._places() if first <= place.first and place.last <= last]
-        final = self._folder / _name(first, last)
+        final = self._folder / segment_name(first, last)
         for place in within:
             if (place.first, place.last) == (first, last):  # damaged, or it would have been returned
                 self._retire(place)
@@ -449,15 +452,15 @@ class SegmentSet:
         segment = msgspec.structs.replace(segment, folder=final)
         if not self._serving:
             return segment
-        with self._mutex():
+        with operation(), self._mutex():
             status = final.stat()
-            self._open[_Place(first, last, status.st_ino, status.st_mtime_ns)] = segment
+            self._open[Place(first, last, status.st_ino, status.st_mtime_ns)] = segment
             self._refresh()
         return segment
 
-    def _retire(self, place: _Place) -> None:
+    def _retire(self, place: Place) -> None:
         with suppress(FileNotFoundError):  # the other lane was first
-            name = _name(place.first, place.last)
+            name = segment_name(place.first, place.last)
             (self._folder / name).rename(self._folder / f"{_SUPERSEDED}{uuid.uuid4().hex}")
 
     def _sweep(self, lane: Lane) -> None:
@@ -465,34 +468,12 @@ class SegmentSet:
         under the lease."""
         places = self._places()
         usable = [place for place in places if self._usable(place)]
-        cover = _cover(usable)
+        chain = cover(usable)
         for place in usable:
             # Two lanes may have built over the same rows at once.
-            if cover and place not in cover and place.last <= cover[-1].last:
+            if chain and place not in chain and place.last <= chain[-1].last:
                 self._retire(place)
         for path in self._folder.iterdir():
             other = path.name.startswith(tuple(f"{_UNFINISHED}{name}-" for name in _LEASES if name != lane))
             if path.name.startswith((_UNFINISHED, _SUPERSEDED)) and not other:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _name(first: int, last: int) -> str:
-    return f"{first:012d}-{last:012d}"
-
-
-def _cover(places: list[_Place]) -> list[_Place]:
-    """Of some places those that lead from row 0 furthest without gap or overlap, in order of rows; the fewest such."""
-    best: dict[int, tuple[int, int, _Place | None]] = {}
-    for place in sorted(places, key=lambda place: place.first, reverse=True):
-        end, count, _ = best.get(place.last, (place.last, 0, None))
-        known = best.get(place.first)
-        if known is None or (end, -count - 1) > (known[0], -known[1]):
-            best[place.first] = (end, count + 1, place)
-    cover: list[_Place] = []
-    at = 0
-    while at in best:
-        chosen = best[at][2]
-        assert chosen is not None
-        cover.append(chosen)
-        at = chosen.last
-    return cover

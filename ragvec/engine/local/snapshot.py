@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from pyroaring import BitMap
 
 from ragvec.ann.backends import AnnBackend
+from ragvec.engine.local.checked import require_own_vectors
 from ragvec.engine.local.cursors import Cursors
 from ragvec.engine.local.layout import GenerationFolder
 from ragvec.engine.local.matches import MatchCache, Matches
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Generation", "Snapshot"]
 
 _KEYS_KEPT = 65_536
+
+_log = logging.getLogger("ragvec.store")
 
 
 class Snapshot:
@@ -110,6 +114,7 @@ class Generation:
             recall_target=recall_target,
             read_only=read_only,
             serving=serving,
+            checksums=self.records.checksums,
         )
         self.postings = PostingFeed(
             self.records, self.folder.postings, non_filterable=spec.non_filterable, read_only=read_only
@@ -121,6 +126,7 @@ class Generation:
         self._snapshot: Snapshot | None = None
         self._latest: tuple[bytes, Snapshot] | None = None
         self._keys: dict[int, str] = {}
+        self._told = False
 
     def snapshot(self) -> Snapshot | None:
         """The index as of now; None when another generation has taken this one's place."""
@@ -132,6 +138,12 @@ class Generation:
             known = self._snapshot or Snapshot(self, sequence=-1, rows=0, dead=BitMap(), alive=None)
             changes = self.records.changes(known.sequence)
             if changes.state.successor is not None:
+                if changes.state.successor <= self.number:
+                    raise Corrupted(
+                        f"`{self.folder.records}` is damaged: it says that generation {changes.state.successor} took "
+                        f"the place of {self.number}",
+                        store=str(self.folder.records),
+                    )
                 return None
             if changes.state.sequence == known.sequence:
                 self._latest = None if mark is None else (mark, known)
@@ -143,7 +155,7 @@ class Generation:
                     store=str(self.folder.records),
                 )
             self._snapshot = self._advance(
-                known, sequence=changes.state.sequence, rows=changes.state.rows, died=changes.died
+                known, sequence=changes.state.sequence, rows=self._held(changes.state.rows), died=changes.died
             )
             self._latest = None if mark is None else (mark, self._snapshot)
             return self._snapshot
@@ -170,8 +182,24 @@ class Generation:
                 found[at] = stored[row]
         return cast("list[str]", found)
 
-    def stored(self, rows: RowArray) -> list[StoredRow]:
-        """Keys and metadata of these rows, dead ones included, in that order."""
+    def metadata(self, rows: RowArray) -> list[bytes] | None:
+        """The metadata of these rows, dead ones included, in that order, empty for none; None where it takes more than
+        one segment's column."""
+        segments = self.segments.current(wait=False)
+        if len(segments) != 1 or segments[0].metadata is None or not len(rows):
+            return None
+        numbers = rows.tolist()
+        return segments[0].metadata.blobs(numbers) if max(numbers) < segments[0].last else None
+
+    def stored(self, rows: RowArray, *, whole: bool = False) -> list[StoredRow]:
+        """Keys and metadata of these rows, dead ones included, in that order.
+
+        Segments were compared with their checksums when they were opened; rows that come from the records have theirs
+        with them, and so have all if `whole`.
+        """
+        if whole:
+            read = self.records.by_rows(rows.tolist(), metadata=True, whole=True)
+            return [read[row] for row in rows.tolist()]
         segments = self.segments.current(wait=False)
         numbers = rows.tolist()
         if len(segments) == 1 and numbers and max(numbers) < segments[0].last:
@@ -192,7 +220,7 @@ class Generation:
                     found[row] = StoredRow(row, key, blob or None)
                 left = [row for row in left if row not in found]
         if left:
-            found.update(self.records.by_rows(left, metadata=True))
+            found.update(self.records.by_rows(left, metadata=True, whole=True))
         return [found[row] for row in numbers]
 
     def _recent_keys(self, rows: list[int]) -> dict[int, str]:
@@ -228,12 +256,33 @@ class Generation:
         self.matches.clear()
         self.newest.forget()
 
+    def _held(self, rows: int) -> int:
+        """How many of the committed rows the vector file holds: all of them, unless it is damaged. The others are not
+        searched, and an error where they are named.
+
+        Raises:
+            Corrupted: its rows are not those of the records, most of some that are looked at when it is opened.
+        """
+        held = self.vectors.held(rows)
+        if held < rows and not self._told:
+            self._told = True
+            _log.warning(
+                "`%s` holds %d rows of %d: the others are lost, `ragvec repair` names them",
+                self.folder.vectors,
+                held,
+                rows,
+            )
+        if self._snapshot is None and held:
+            require_own_vectors(self.records, self.vectors, held)
+        return held
+
     def _advance(self, known: Snapshot, *, sequence: int, rows: int, died: list[int]) -> Snapshot:
         dead = known.dead
         if len(self._capacity) < rows:
             grown = np.ones(max(rows, 2 * len(self._capacity)), dtype=np.bool_)
             grown[: len(self._capacity)] = self._capacity
             self._capacity = grown
+        died = [row for row in died if 0 <= row < rows]
         if died:
             # Earlier snapshots keep the mask they were given.
             self._capacity = self._capacity.copy()

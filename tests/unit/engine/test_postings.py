@@ -129,13 +129,17 @@ def test_extend_continues_where_the_store_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [b"[1]", b"{", b'{"a": "\xff"}', b""])
-def test_metadata_that_is_not_an_object_is_named_and_the_rows_before_it_stay(tmp_path: Path, bad: bytes) -> None:
+def test_a_row_whose_metadata_is_not_an_object_is_named_and_has_none(
+    tmp_path: Path, bad: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     store = open_store(tmp_path)
-    with pytest.raises(Corrupted, match="the metadata of row 10"):
-        store.extend(0, [*stored(range(10)), bad, None])
-    assert agrees(store.view(), 10)
-    fill(store, 30)
-    assert agrees(store.view(), 30)
+    store.extend(0, [*stored(range(10)), bad, None])
+    assert "Row 10 in" in caplog.text
+    assert "has damaged metadata" in caplog.text
+    for where in FILTERS:
+        assert [row for row in rows_matching(where, store.view()) if row < 10] == expected(where, 10)
+    assert store.covered == 12
+    assert [row for row in store.view().exists("n") if row >= 10] == []
 
 
 def test_non_filterable_keys_are_not_indexed(tmp_path: Path) -> None:
