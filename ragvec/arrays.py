@@ -57,11 +57,10 @@ def to_vector(vector: Any, *, dimension: int, metric: Metric, label: Label | Non
     elif type(vector) is list and len(vector) == dimension:
         plain = np.asarray(_row_from_list(vector, dimension, label, 0), dtype=np.float32)
     if plain is not None:
-        # The square of the length is a positive number only where every value is finite and not all are zero; beyond
-        # the range of float32, or at zero, the checks below find out what is the matter, if anything is.
-        with np.errstate(over="ignore", invalid="ignore"):
-            square = float(plain @ plain)
-        if 0.0 < square < np.inf:
+        # The square of the length is a positive number only where every value is finite and not all are zero, as no
+        # square of a float32 is beyond float64; else the checks below find out what is the matter.
+        wide = plain.astype(np.float64)
+        if 0.0 < wide.dot(wide) < np.inf:
             return np.ascontiguousarray(plain)
     row: FloatVector = to_matrix([vector], dimension=dimension, metric=metric, label=label)[0]
     return row

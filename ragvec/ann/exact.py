@@ -105,7 +105,8 @@ def nearest_of_few(
     length = math.sqrt(square)
     if not _SAFE_RANGE[0] < length < _SAFE_RANGE[1]:
         return None
-    tile = rows.take(candidates, axis=0, out=_scratch.tile(count, rows.shape[1]), mode="clip")
+    tile = _scratch.tile(count, rows.shape[1])
+    _copy(rows, candidates.astype(np.intp), tile)
     products = _vecdot(tile, query)
     ranked = products.copy()
     ranked.partition(count - k)

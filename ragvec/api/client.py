@@ -178,7 +178,7 @@ class Client:
             response = perform(self.session, operation, arguments=arguments)
         except RagvecError as error:
             raise client_error(error, operation=operation, dialect=self.session.dialect) from error
-        document: dict[str, Any] = msgspec.to_builtins(response)
+        document = response.document()
         for part in _timed(document):
             part["creationTime"] = datetime.datetime.fromtimestamp(part["creationTime"], datetime.timezone.utc)
         document["ResponseMetadata"] = {

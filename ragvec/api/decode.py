@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Set
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -49,11 +49,12 @@ def decode_request(kind: type[R], arguments: Mapping[str, Any], *, operation: st
     for name, value in arguments.items():
         if value is not None:
             given[name] = value if type(value) in _PLAIN else _plain(value)
-    constraints = Constraints(hints=dialect.hints)
-    for name, required in known.items():
-        if required:
-            constraints.required(f"/{name}", given.get(name))
-    constraints.check()
+    if not given.keys() >= _required(kind):
+        constraints = Constraints(hints=dialect.hints)
+        for name, required in known.items():
+            if required:
+                constraints.required(f"/{name}", given.get(name))
+        constraints.check()
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
@@ -67,6 +68,11 @@ def _parameters(kind: type[Request], operation: str, absent: frozenset[str]) -> 
         for field in msgspec.structs.fields(kind)
         if f"{operation}.{field.encode_name}" not in absent
     }
+
+
+@cache
+def _required(kind: type[Request]) -> Set[str]:
+    return frozenset(field.encode_name for field in msgspec.structs.fields(kind) if field.required)
 
 
 def _listed(known: Mapping[str, bool]) -> str:

@@ -35,6 +35,8 @@ class Arn(msgspec.Struct, frozen=True):
 def check_bucket_name(name: str, dialect: Dialect, *, path: str = "/vectorBucketName") -> None:
     """Raise InvalidName unless `name` is a bucket name of this dialect."""
     numbers = dialect.limits
+    if _is_name(name, numbers.bucket_name_min, numbers.bucket_name_max, dialect.bucket_pattern):
+        return
     _check_length(name, dialect, low=numbers.bucket_name_min, high=numbers.bucket_name_max, path=path)
     if not re.fullmatch(dialect.bucket_pattern, name):
         raise _bad_name("Invalid vector bucket name", dialect, rule=dialect.bucket_rule, name=name, path=path)
@@ -43,6 +45,8 @@ def check_bucket_name(name: str, dialect: Dialect, *, path: str = "/vectorBucket
 def check_index_name(name: str, dialect: Dialect, *, path: str = "/indexName") -> None:
     """Raise InvalidName unless `name` is an index name of this dialect."""
     numbers = dialect.limits
+    if _is_name(name, numbers.index_name_min, numbers.index_name_max, dialect.index_pattern):
+        return
     _check_length(name, dialect, low=numbers.index_name_min, high=numbers.index_name_max, path=path)
     if not re.fullmatch(dialect.index_pattern, name):
         raise _bad_name("Invalid index name", dialect, rule=dialect.index_rule, name=name, path=path)
@@ -111,6 +115,12 @@ def _arn_patterns(_: str, bucket: str, index: str) -> dict[str, re.Pattern[str]]
         "index": re.compile(bucket + suffix),
         "any": re.compile(f"{bucket}({suffix})?"),
     }
+
+
+@lru_cache(maxsize=256)
+def _is_name(name: str, low: int, high: int, pattern: str) -> bool:
+    """Whether a name is in order; remembered, since most requests name what others named before."""
+    return low <= len(name) <= high and re.fullmatch(pattern, name) is not None
 
 
 def _check_length(name: str, dialect: Dialect, *, low: int, high: int, path: str) -> None:

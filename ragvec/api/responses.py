@@ -39,6 +39,11 @@ __all__ = [
 class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """What every response is: immutable, without what is None."""
 
+    def document(self) -> dict[str, Any]:
+        """The same in dicts and lists, by their names on the wire."""
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        return document
+
 
 class Empty(Response, frozen=True, kw_only=True):
     """Nothing but success."""
@@ -162,6 +167,23 @@ class QueryResult(VectorList, frozen=True, kw_only=True):
     """A page of hits, nearest first."""
 
     distance_metric: str
+
+    def document(self) -> dict[str, Any]:
+        """See `Response.document`; shares metadata, which to copy takes longer than all the rest."""
+        found: list[dict[str, Any]] = []
+        for vector in self.vectors:
+            part: dict[str, Any] = {"key": vector.key}
+            if vector.distance is not None:
+                part["distance"] = vector.distance
+            if vector.data is not None:
+                part["data"] = {"float32": vector.data.float32}
+            if vector.metadata is not None:
+                part["metadata"] = vector.metadata
+            found.append(part)
+        document: dict[str, Any] = {"vectors": found, "distanceMetric": self.distance_metric}
+        if self.next_token is not None:
+            document["nextToken"] = self.next_token
+        return document
 
 
 class Deleted(Response, frozen=True, kw_only=True):

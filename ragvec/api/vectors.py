@@ -16,6 +16,7 @@ from ragvec.api.responses import Count, Deleted, Empty, Numbers, QueryResult, Ve
 from ragvec.distance import squared_euclidean
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import InvalidRequest, InvalidToken
+from ragvec.search import execute
 from ragvec.search.execute import first_page, next_page
 from ragvec.search.page import decode_token, encode_token, request_digest
 from ragvec.search.request import SearchPage, SearchRequest
@@ -128,10 +129,13 @@ def query_vectors(session: Session, request: QueryVectors) -> QueryResult:
         metadata=bool(request.return_metadata),
     )
     size = request.max_results or limits.query_page
-    # What binds tokens to their request is not needed where everything fits one page.
-    paged = request.next_token is not None or (size is not None and request.top_k > size)
-    digest = _query_digest(spec, request, search, vector) if paged else b""
-    page = _query_page(session, spec, request, search=search, digest=digest)
+    if request.next_token is None and (size is None or request.top_k <= size):
+        # Where everything fits one page, nothing is needed that binds later ones to it.
+        (hits,) = execute.search(session.engine.index(spec), search)
+        page, digest = SearchPage(hits), b""
+    else:
+        digest = _query_digest(spec, request, search, vector)
+        page = _query_page(session, spec, request, search=search, digest=digest)
     return QueryResult(
         vectors=_squared_hits(page, request, vector) if squared else _hits(page, request),
         distance_metric=spec.metric,

@@ -87,6 +87,7 @@ def _read(
         data=request.data,
         metadata=request.metadata,
         drop_deleted=drop_deleted,
+        keys=None if ranking.keys is None else ranking.keys[start:stop],
     )
     if not drop_deleted:
         return Hits(cast("tuple[Record, ...]", tuple(records)), distances)

@@ -48,9 +48,16 @@ _abandoned: list[list[sqlite3.Connection]] = []
 """Connections inherited over a fork: kept from being closed, which would disturb the parent's locks."""
 
 
-def store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
-    """The StoreError that says what `error`, met while working on `path`, means for the store."""
+def store_error(error: sqlite3.Error | OSError | Corrupted, path: Path) -> StoreError:
+    """The StoreError that says what `error`, met while working on `path`, means for the store.
+
+    Corrupted is that of derived data that was written just now, by a library that did not notice that it could not.
+    """
     where = str(path)
+    if isinstance(error, Corrupted):
+        if _is_full(path):
+            return StoreFull(f"No space left to write `{where}`; the store is as it was before the call", store=where)
+        return StoreError(f"What was written to `{where}` cannot be read back: {error}", store=where)
     if isinstance(error, OSError):
         if error.errno in {28, 122}:  # ENOSPC, EDQUOT
             return StoreFull(f"No space left to write `{where}`; the store is as it was before the call", store=where)
