@@ -132,19 +132,27 @@ class GenerationFolder:
         self.cursors = self.path / "cursors.sqlite"
 
     def create(self) -> None:
-        """Make the folder of an index's first generation; what other processes make at the same time is left alone."""
+        """Make the folder of an index's first generation; what other processes make at the same time is left alone.
+
+        Raises StoreFull, StoreReadOnly, StoreError.
+        """
         try:
             self.path.mkdir(parents=True)
         except FileExistsError:
             return
+        except OSError as error:
+            raise store_error(error, self.path) from error
         if generations(self.path.parent) != [self.generation]:
             # This process was held up between looking and making, and the index has moved on meanwhile.
             self.path.rmdir()
 
     def sync(self) -> None:
-        """Make the names above the folder's content durable."""
+        """Make the names above the folder's content durable. Raises StoreFull, StoreError."""
         for folder in (self.path.parent, self.path.parent.parent, self.path.parent.parent.parent):
-            sync_folder(folder)
+            try:
+                sync_folder(folder)
+            except OSError as error:
+                raise store_error(error, folder) from error
 
     def bytes(self) -> int:
         """Size of all files in it."""
