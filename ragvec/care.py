@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ragvec.engine.local.backup import Backup, backup
 from ragvec.engine.local.migrate import Migration, migrate, pending_migration
+from ragvec.engine.local.restore import Restore, restore
 
-__all__ = ["Migration", "migrate", "pending_migration"]
+__all__ = ["Backup", "Migration", "Restore", "backup", "migrate", "pending_migration", "restore"]

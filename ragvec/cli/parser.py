@@ -7,7 +7,20 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ragvec.cli import buckets, demo, exchange, indexes, ingest, migrate, query, stats, vectors, version
+from ragvec.cli import (
+    backup,
+    buckets,
+    compact,
+    demo,
+    exchange,
+    indexes,
+    ingest,
+    migrate,
+    query,
+    stats,
+    vectors,
+    version,
+)
 from ragvec.cli.output import Output
 
 __all__ = ["DEFAULT_STORE", "build", "parse"]
@@ -79,7 +92,7 @@ def build() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for group in (ingest, query, buckets, indexes, vectors, stats, exchange, migrate, version, demo):
+    for group in (ingest, query, buckets, indexes, vectors, stats, exchange, backup, compact, migrate, version, demo):
         group.add(commands, common)
     _add_common(parser)
     return parser

@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from ragvec.engine.local.layout import sync_folder
+from ragvec.engine.local.layout import BACKUP_FILE, sync_folder
 from ragvec.engine.local.lease import BuildLease
 from ragvec.engine.local.sqlite import store_error
 from ragvec.errors import Corrupted, NotAStore, StoreError, StoreTooNew
@@ -41,7 +41,7 @@ __all__ = [
     "write_manifest",
 ]
 
-MANIFEST = "backup.json"
+MANIFEST = BACKUP_FILE
 
 Progress: TypeAlias = Callable[[int, int], object]
 """Told how many bytes are done, and of how many."""

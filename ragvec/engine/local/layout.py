@@ -19,13 +19,25 @@ from pathlib import Path
 from ragvec.engine.local.sqlite import store_error
 from ragvec.errors import Corrupted, NotAStore, StoreReadOnly
 
-__all__ = ["APPLICATION_ID", "FORMAT", "GenerationFolder", "StoreFolder", "generations", "is_uid", "sync_folder"]
+__all__ = [
+    "APPLICATION_ID",
+    "BACKUP_FILE",
+    "FORMAT",
+    "GenerationFolder",
+    "StoreFolder",
+    "generations",
+    "is_uid",
+    "sync_folder",
+]
 
 APPLICATION_ID = 0x72616776
 """SQLite application_id of catalog.sqlite: the bytes of "ragv"."""
 
 FORMAT = 2
 """SQLite user_version of catalog.sqlite: the format of everything below the folder."""
+
+BACKUP_FILE = "backup.json"
+"""Where it lies, the folder is a backup."""
 
 _GENERATION = re.compile(r"g(\d{6})")
 _UID = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -69,9 +81,15 @@ class StoreFolder:
 
         Raises:
             NotAStore: the path is a file, or a folder with other things in it; or nothing is there and `read_only` is
-            set. StoreReadOnly: the folder cannot be made.
+            set. StoreReadOnly: the folder cannot be made, or is a backup.
         """
         try:
+            if not read_only and (self.path / BACKUP_FILE).exists():
+                raise StoreReadOnly(
+                    f"`{self.path}` is a backup, which is never written to: open it with read_only=True, or restore it "
+                    "to another folder",
+                    store=str(self.path),
+                )
             if self.catalog.is_file():
                 return True
             if self.path.exists() and not self.path.is_dir():

@@ -89,7 +89,7 @@ def test_import_refuses_an_index_that_is_not_empty_unless_merged(ragvec: Run, in
     path.write_text(lines(HEADER, *rows, {"records": 2}).replace(" ", ""))
     done = ragvec("import", path, "work/notes")
     assert done.status == 1
-    assert "index work/notes holds 1,234 vectors already; --merge adds to them" in done.err
+    assert "index work/notes holds 1,234 vectors already; `merge` (--merge) adds to them" in done.err
     assert ragvec("import", path, "work/notes", "--merge", "--json").json["imported"] == 2
     assert index.count() == 1235
     assert index.get(["é0"])[0].metadata == {"new": True}
@@ -154,7 +154,7 @@ def test_keys_repeated_far_apart_are_found_too(ragvec: Run, tmp_path: Path) -> N
     path.write_text(lines(HEADER, *rows) + '{"records":6001}\n')
     done = ragvec("import", path, "work/notes")
     assert done.status == 1
-    assert "holds 6,001 records and only 6,000 distinct keys; nothing was imported" in done.err
+    assert f"line 6002 of {path}: key 'k0' is that of line 2 too; nothing was imported" in done.err
     assert ragvec("buckets", "--json").json == {"buckets": []}
 
 
