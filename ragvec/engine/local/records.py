@@ -289,7 +289,10 @@ class Records:
                 f"SELECT slot, row, {name}, {columns} FROM records WHERE row IN (SELECT value FROM json_each(?))",
                 (msgspec.json.encode(list(rows)).decode(),),
             )
-            found = {stored.row: stored for stored in self._sound_rows(cursor, unsound)}
+            if whole and unsound is None:
+                found = {row: StoredRow(row, *values) for _, row, *values in cursor}  # checksums tell more than slots
+            else:
+                found = {stored.row: stored for stored in self._sound_rows(cursor, unsound)}
         if len(found) < len(rows):
             known = {row for row, _ in unsound or ()}
             for row in rows:
@@ -362,4 +365,6 @@ class Records:
                 "WHERE died IS NULL AND key > ? AND slot >= ? AND slot < ? ORDER BY key LIMIT ?",
                 ("" if key is None else key, *slots, limit),
             )
+            if whole and unsound is None:
+                return [StoredRow(row, *values) for _, row, *values in cursor]
             return list(self._sound_rows(cursor, unsound))
