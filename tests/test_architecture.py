@@ -128,3 +128,47 @@ def test_the_public_surface_is_sorted_and_every_name_resolves() -> None:
         assert getattr(ragvec, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = ragvec.nothing
+
+
+UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "yaml"}
+UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_unpickled_or_executed(path: Path) -> None:
+    """Files and answers are data: no bytes from outside can become code."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        for name in names:
+            assert name.split(".")[0] not in UNSAFE_MODULES, f"{path}:{node.lineno} imports {name}"
+        if isinstance(node, ast.Call):
+            wrong = unsafe_call(node)
+            assert wrong is None, f"{path}:{node.lineno} {wrong}"
+
+
+def unsafe_call(node: ast.Call) -> str | None:
+    """What a call does that could run somebody's bytes as code."""
+    given = {word.arg: getattr(word.value, "value", None) for word in node.keywords}
+    if isinstance(node.func, ast.Name):
+        return f"calls {node.func.id}" if node.func.id in UNSAFE_CALLS else None
+    if not isinstance(node.func, ast.Attribute) or not isinstance(node.func.value, ast.Name):
+        return None
+    owner, name = node.func.value.id, node.func.attr
+    if owner in ("np", "numpy") and name == "load" and given.get("allow_pickle") is not False:
+        return f"calls {owner}.{name} without allow_pickle=False"
+    if owner == "torch" and name == "load" and given.get("weights_only") is not True:
+        return "calls torch.load without weights_only=True"
+    return None
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["eval(x)", "exec(x)", "np.load(x)", "np.load(x, allow_pickle=True)", "torch.load(x)", "compile(x, y, z)"],
+)
+def test_the_test_for_unsafe_calls_sees_them(code: str) -> None:
+    (node,) = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    assert unsafe_call(node) is not None

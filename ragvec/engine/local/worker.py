@@ -1,11 +1,8 @@
 """The worker process: carries out the background work of one store, one job at a time, and keeps out of the way.
 
 `python -m ragvec.engine.local.worker <threads> <nice>` is started by `ragvec.engine.local.worker_process` and speaks to
-it in frames: a length (uint32, little-endian) and a pickled tuple.
-
-    to the worker       ("run", Job, log level) · ("go",) after "ready"
-    from the worker     ("hello",) · ("log", logger, level, text) · ("ready", generation) · ("done", bool) ·
-                        ("failed", exception, traceback)
+it as in `ragvec.engine.local.worker_messages`: it says `Hello`, takes `Run`, may send `Log` and `Ready` and waits for
+`Go` after the latter, and ends with `Done` or `Failed`.
 
 It ends when its standard input does, which is when its parent does, whatever it is doing: what is unfinished then is
 removed by the next build.
@@ -15,41 +12,37 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import queue
 import signal
-import struct
 import sys
 import threading
 import time
 import traceback
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from typing import BinaryIO, TypeAlias
 
 from ragvec.ann.backends import AnnBackend, available_backend
 from ragvec.engine.local.jobs import Job, perform
 from ragvec.engine.local.snapshot import Generation
+from ragvec.engine.local.worker_messages import (
+    Answer,
+    Done,
+    Failed,
+    Hello,
+    Log,
+    Ready,
+    Request,
+    Run,
+    read_frame,
+    write_frame,
+)
 
-__all__ = ["main", "read_frame", "write_frame"]
+__all__ = ["main"]
 
-_LENGTH = struct.Struct("<I")
+Inbox: TypeAlias = "queue.SimpleQueue[Request | Answer]"
+Send: TypeAlias = Callable[[Answer], None]
+
 _WATCH_SECONDS = 1.0
-
-
-def write_frame(stream: BinaryIO, message: tuple[Any, ...]) -> None:
-    """Send a message. Raises OSError when nobody reads any longer."""
-    data = pickle.dumps(message)
-    stream.write(_LENGTH.pack(len(data)) + data)
-    stream.flush()
-
-
-def read_frame(stream: BinaryIO) -> tuple[Any, ...] | None:
-    """The next message; None when the other side has ended."""
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    data = stream.read(_LENGTH.unpack(head)[0])
-    message: tuple[Any, ...] = pickle.loads(data)
-    return message
 
 
 def main(threads: int, *, nice: int) -> None:
@@ -61,14 +54,14 @@ def main(threads: int, *, nice: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(nice)
-    inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+    inbox: Inbox = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests, inbox), daemon=True).start()
     if hasattr(os, "getppid") and os.name != "nt":
         # A process that the parent forked holds the pipe open, too.
         threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     sending = threading.Lock()
 
-    def send(*message: Any) -> None:
+    def send(message: Answer) -> None:
         with sending:
             write_frame(replies, message)
 
@@ -76,21 +69,24 @@ def main(threads: int, *, nice: int) -> None:
     log.addHandler(_Forward(send))
     log.propagate = False
     backends: dict[str, AnnBackend | None] = {}
-    send("hello")
+    send(Hello())
     while True:
-        _, job, level = inbox.get()
-        log.setLevel(level)
+        request = inbox.get()
+        if not isinstance(request, Run):
+            continue
+        job = request.job
+        log.setLevel(request.level)
         try:
             if job.backend not in backends:
                 backends[job.backend] = available_backend(job.backend, threads=threads)
             done = _carry_out(job, backends[job.backend], send, inbox)
         except Exception as error:  # noqa: BLE001 - all of them are the parent's to judge
-            send("failed", error, traceback.format_exc())
+            send(Failed.of(error, traceback.format_exc()))
         else:
-            send("done", done)
+            send(Done(done))
 
 
-def _carry_out(job: Job, backend: AnnBackend | None, send: Any, inbox: queue.SimpleQueue[tuple[Any, ...]]) -> bool:
+def _carry_out(job: Job, backend: AnnBackend | None, send: Send, inbox: Inbox) -> bool:
     def opened(number: int) -> Generation:
         return Generation(
             job.index,
@@ -104,7 +100,7 @@ def _carry_out(job: Job, backend: AnnBackend | None, send: Any, inbox: queue.Sim
         )
 
     def ready(generation: Generation) -> None:
-        send("ready", generation.number)
+        send(Ready(generation.number))
         inbox.get()
 
     generation = opened(job.generation)
@@ -117,10 +113,12 @@ def _carry_out(job: Job, backend: AnnBackend | None, send: Any, inbox: queue.Sim
         generation.close()
 
 
-def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[tuple[Any, ...]]) -> None:
-    while (message := read_frame(requests)) is not None:
-        inbox.put(message)
-    os._exit(0)
+def _receive(requests: BinaryIO, inbox: Inbox) -> None:
+    try:
+        while (message := read_frame(requests)) is not None:
+            inbox.put(message)
+    finally:
+        os._exit(0)
 
 
 def _watch(parent: int) -> None:
@@ -132,13 +130,13 @@ def _watch(parent: int) -> None:
 class _Forward(logging.Handler):
     """Sends log lines to the parent."""
 
-    def __init__(self, send: Any) -> None:
+    def __init__(self, send: Send) -> None:
         super().__init__()
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send the line."""
-        self._send("log", record.name, record.levelno, record.getMessage())
+        self._send(Log(record.name, record.levelno, record.getMessage()))
 
 
 if __name__ == "__main__":

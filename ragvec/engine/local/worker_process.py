@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import pickle
 import queue
 import re
 import subprocess
@@ -24,9 +23,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+
 import ragvec
 from ragvec.engine.local.jobs import Job
-from ragvec.engine.local.worker import read_frame, write_frame
+from ragvec.engine.local.worker_messages import (
+    Answer,
+    Done,
+    Failed,
+    Go,
+    Log,
+    Ready,
+    Request,
+    Run,
+    read_frame,
+    write_frame,
+)
 from ragvec.errors import StoreError
 
 __all__ = ["LARGE", "InterpreterEndsError", "WorkerProcess", "can_start"]
@@ -89,14 +101,13 @@ class WorkerProcess:
         process = self._process
         assert process is not None, "suits() was asked"
         try:
-            process.send("run", job, logging.getLogger("ragvec").getEffectiveLevel())
-            while (message := process.receive())[0] in ("log", "ready"):
-                if message[0] == "ready":
-                    ready(message[1])
-                    process.send("go")
+            process.send(Run(job, logging.getLogger("ragvec").getEffectiveLevel()))
+            while isinstance(message := process.receive(), (Log, Ready)):
+                if isinstance(message, Ready):
+                    ready(message.generation)
+                    process.send(Go())
                 else:
-                    _, name, level, text = message
-                    logging.getLogger(name).log(level, "%s", text)
+                    logging.getLogger(message.logger).log(message.level, "%s", message.text)
         except _EndedError as error:
             self.stop()
             where, why = str(job.index), process.last_words
@@ -106,9 +117,9 @@ class WorkerProcess:
         except BaseException:
             self.stop()
             raise
-        if message[0] == "failed":
-            raise message[1] from _RemoteError(message[2])
-        return bool(message[1])
+        if isinstance(message, Failed):
+            raise message.error() from _RemoteError(message.traceback)
+        return isinstance(message, Done) and message.carried_out
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -161,19 +172,19 @@ class _Process:
         except BaseException:
             self._errors.close()
             raise
-        self._inbox: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Request | Answer | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="ragvec-worker-replies", daemon=True)
         self._reader.start()
         self._finalizer = weakref.finalize(self, _kill, self.popen, os.getpid())
 
-    def send(self, *message: Any) -> None:
+    def send(self, message: Request) -> None:
         assert self.popen.stdin is not None
         try:
             write_frame(self.popen.stdin, message)  # type: ignore[arg-type]  # IO[bytes] is a BinaryIO in all but name
         except OSError as error:
             raise _EndedError from error
 
-    def receive(self, *, timeout: float = math.inf) -> tuple[Any, ...]:
+    def receive(self, *, timeout: float = math.inf) -> Request | Answer:
         """The next message. Raises _EndedError when there is none within `timeout` seconds."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
@@ -212,7 +223,7 @@ class _Process:
         try:
             while (message := read_frame(self.popen.stdout)) is not None:  # type: ignore[arg-type]  # as in send()
                 self._inbox.put(message)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
+        except (OSError, EOFError, msgspec.DecodeError) as error:
             _log.debug("The worker process was cut short: %s", error)
         self._inbox.put(None)
 
