@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ragvec.errors import DocumentError
 from ragvec.limits import FileLimits
 from ragvec.pipeline.encodings import decode
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
-from ragvec.pipeline.loaders.source import source_bytes
+from ragvec.pipeline.loaders.source import refused, source_bytes
 
 __all__ = ["load_csv"]
 
@@ -29,18 +31,28 @@ def load_csv(path: Path, limits: FileLimits) -> Extract:
     """
     text, note = decode(source_bytes(path, limits))
     try:
-        rows = [
-            row
-            for row in csv.reader(io.StringIO(text), delimiter=_delimiter(text))
-            if any(cell.strip() for cell in row)
-        ]
+        with _long_cells(limits.characters):
+            reader = csv.reader(io.StringIO(text), delimiter=_delimiter(text))
+            rows = [row for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
+        if "field limit" in str(error):
+            raise refused("characters", most=limits.characters, got="more", unit="characters in a document") from error
         raise DocumentError(f"Expected comma-separated values, got a file that breaks their rules: {error}") from error
     builder = TextBuilder(limits)
     if len(rows) > 1:
         builder.add("Columns: " + ", ".join(" ".join(name.split()) for name in rows[0] if name.strip()))
     builder.add_table(rows)
     return builder.extract(notes=[note] if note else [])
+
+
+@contextmanager
+def _long_cells(most: int) -> Iterator[None]:
+    """Cells of up to `most` characters: the module's own limit, of 131,072, is one for the whole process."""
+    before = csv.field_size_limit(most)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _delimiter(text: str) -> str:
