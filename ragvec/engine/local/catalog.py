@@ -57,8 +57,8 @@ _UNCHECKED: Any = ...
 
 
 class LocalCatalog:
-    """`ragvec.engine.protocol.Catalog` on catalog.sqlite. `on_drop` is told the uid of an index after it was
-    removed."""
+    """`ragvec.engine.protocol.Catalog` on catalog.sqlite. `on_dropping` is told the uid of an index that is about to be
+    removed, in the transaction, and `on_drop` after it was."""
 
     def __init__(
         self,
@@ -67,12 +67,13 @@ class LocalCatalog:
         read_only: bool,
         on_create: Callable[[IndexSpec], None],
         on_drop: Callable[[str], None],
+        on_dropping: Callable[[str], None] = lambda _: None,
     ) -> None:
         exists = folder.prepare(read_only=read_only)
         self._database = Database(folder.catalog, read_only=read_only)
         self._folder = folder
         self._on_create = on_create
-        self._on_drop = on_drop
+        self._on_drop, self._on_dropping = on_drop, on_dropping
         self._known: tuple[bytes | None, dict[tuple[str, str], IndexSpec]] = (None, {})
         self._known_settings: tuple[bytes | None, dict[str, Settings]] = (None, {})
         """What was read since the catalog last changed, and its mark then."""
@@ -194,6 +195,7 @@ class LocalCatalog:
             uid = self._index_row(sql, bucket, name)[0]
             for table in (INDEXES, PROPERTIES, CONFIGURATIONS):
                 remove_rows(sql, table, uid)
+            self._on_dropping(uid)
         self._on_drop(uid)
 
     def set_index_mode(self, uid: str, mode: str) -> None:

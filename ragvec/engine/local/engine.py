@@ -19,7 +19,7 @@ from ragvec.engine.local import forks
 from ragvec.engine.local.catalog import LocalCatalog
 from ragvec.engine.local.identity import IDENTITY_FILE, write_identity
 from ragvec.engine.local.index import LocalIndex
-from ragvec.engine.local.layout import StoreFolder
+from ragvec.engine.local.layout import DROPPING_FILE, StoreFolder, sync_folder
 from ragvec.engine.local.maintenance import Maintenance
 from ragvec.engine.local.merging import LANES, Lane
 from ragvec.engine.local.tune import SETTINGS, Settings
@@ -72,7 +72,13 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._lanes = tuple(map(Maintenance, LANES)) if background and not read_only else ()
-        self.catalog = LocalCatalog(self._folder, read_only=read_only, on_create=self._make_files, on_drop=self._drop)
+        self.catalog = LocalCatalog(
+            self._folder,
+            read_only=read_only,
+            on_create=self._make_files,
+            on_drop=self._drop,
+            on_dropping=self._mark_dropping,
+        )
         if not read_only:
             self._sweep()
 
@@ -194,6 +200,15 @@ class LocalEngine:
         """Make the files of a new index, so that it can be read before anything was written to it."""
         self.index(spec).snapshot()
 
+    def _mark_dropping(self, uid: str) -> None:
+        """Note in the folder of an index that the catalog is about to forget it, which is what `_sweep` goes by."""
+        folder = self._folder.index(uid)
+        try:
+            (folder / DROPPING_FILE).touch()
+            sync_folder(folder)
+        except OSError as error:
+            _log.debug("`%s` is not noted as being removed: %s", folder, error)
+
     def _drop(self, uid: str) -> None:
         with forks.operation():
             with self._lock:
@@ -209,15 +224,27 @@ class LocalEngine:
         shutil.rmtree(folder, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Remove folders of indexes that the catalog does not know: a process died while dropping them."""
+        """Remove folders of indexes that a process died while dropping.
+
+        What the catalog does not know, but nobody noted as being dropped, stays: a catalog that is damaged, or older
+        than the folders, may have lost it.
+        """
         if not self._folder.indexes.is_dir():
             return
         # Listed before the catalog is read: a folder is made only after its index is in the catalog.
         folders = list(self._folder.indexes.iterdir())
         known = self._known_uids()
+        if known is None:
+            return
         for folder in folders:
-            if known is not None and folder.name not in known:
+            noted = folder / DROPPING_FILE
+            if folder.name in known:
+                with suppress(OSError):  # a process died before the catalog forgot the index
+                    noted.unlink(missing_ok=True)
+            elif noted.exists() or not (folder / IDENTITY_FILE).exists():
                 shutil.rmtree(folder, ignore_errors=True)
+            else:
+                _log.warning("`%s` holds an index that the catalog does not know; `ragvec repair` takes it in", folder)
 
     def _known_uids(self) -> set[str] | None:
         """The uids of all indexes, None when the catalog is damaged: what it does not know may then be there all the

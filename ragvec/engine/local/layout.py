@@ -39,6 +39,9 @@ FORMAT = 2
 BACKUP_FILE = "backup.json"
 """Where it lies, the folder is a backup."""
 
+DROPPING_FILE = "dropping"
+"""In the folder of an index, empty, from just before the catalog forgets it: only such a folder is a left-over."""
+
 _GENERATION = re.compile(r"g(\d{6})")
 _UID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
