@@ -347,6 +347,25 @@ def test_an_index_that_fails_stops_the_step_and_one_that_was_deleted_does_not(ma
     assert version_of(many) == 3
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_generation_of_a_newer_format_is_refused_by_name_and_the_rest_is_served(
+    many: Path, *, read_only: bool
+) -> None:
+    first, second = (read_identity(folder) for folder in folders(many)[:2])
+    assert first is not None
+    assert second is not None
+    rewritten(folders(many)[0], first)
+    before = GenerationFolder(folders(many)[0], 0).records.read_bytes()
+    with ragvec.Store(many, read_only=read_only) as store:
+        newer = store.bucket("bucket").index(first.name)
+        message = r"g000000/records.sqlite` has format 3, this ragvec knows formats up to 2; upgrade ragvec"
+        for attempt in (newer.count, lambda: newer.query([1, 0]), lambda: list(newer.iter())):
+            with pytest.raises(StoreTooNew, match=message):
+                attempt()
+        assert store.bucket("bucket").index(second.name).count() == 1
+    assert GenerationFolder(folders(many)[0], 0).records.read_bytes() == before
+
+
 def test_an_index_made_while_others_are_rewritten_is_rewritten_too(many: Path) -> None:
     made = threading.Event()
 

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import msgspec
 
 from ragvec.engine.local.columns import KEYS_FILE, METADATA_FILE
+from ragvec.engine.local.layout import FORMAT
 from ragvec.engine.local.sqlite import Database
-from ragvec.errors import Corrupted
+from ragvec.errors import Corrupted, StoreTooNew
 
 __all__ = ["SLOTS", "Changes", "Records", "State", "StoredRow", "WholeRow", "slot_of"]
 
@@ -88,7 +89,8 @@ class Records:
         self.path = path
         self._database = Database(path, read_only=read_only)
         # Looked at first, so that opening does not wait for a change that another process is making.
-        if not read_only and not self._made():
+        made = self._made()
+        if not read_only and not made:
             self._require_new()
             with self._database.write() as sql:
                 for statement in _SCHEMA.split(";\n"):
@@ -99,7 +101,14 @@ class Records:
         self._database.close()
 
     def _made(self) -> bool:
+        """Whether there is anything in the file. Raises StoreTooNew."""
         with self._database.read() as sql:
+            (version,) = sql.execute("PRAGMA user_version").fetchone()
+            if version > FORMAT:
+                raise StoreTooNew(
+                    f"`{self.path}` has format {version}, this ragvec knows formats up to {FORMAT}; upgrade ragvec",
+                    store=str(self.path),
+                )
             return sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone() is not None
 
     def _require_new(self) -> None:

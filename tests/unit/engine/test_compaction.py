@@ -88,7 +88,7 @@ def keys(index: LocalIndex, ranking: Ranking, *, drop_deleted: bool = False) -> 
 
 
 def folders(path: Path, spec: IndexSpec) -> list[str]:
-    return sorted(entry.name for entry in (path / "indexes" / spec.uid).iterdir())
+    return sorted(entry.name for entry in (path / "indexes" / spec.uid).iterdir() if entry.is_dir())
 
 
 def test_the_answers_are_the_same_and_no_tombstone_is_left(tmp_path: Path) -> None:
