@@ -109,7 +109,7 @@ def test_every_backup_shows_one_moment_of_the_whole_store(tmp_path: Path) -> Non
         running(_COMERS, tmp_path / "store"),
     ):
         earlier = None
-        for number in range(12):
+        for number in range(7):
             target = tmp_path / f"backup-{number}"
             made = backup(tmp_path / "store", target, since=earlier)
             assert made.bytes == sum(
@@ -117,7 +117,7 @@ def test_every_backup_shows_one_moment_of_the_whole_store(tmp_path: Path) -> Non
             )
             check(target)
             earlier = target
-    for number in (3, 11):
+    for number in (2, 6):
         restore(tmp_path / f"backup-{number}", tmp_path / f"restored-{number}")
         check(tmp_path / f"restored-{number}")
         with Store(tmp_path / f"restored-{number}") as store:
@@ -144,7 +144,7 @@ def test_backups_are_consistent_where_looking_does_not_do_and_locks_are_taken(
         running(_TRANSFERS, tmp_path / "store", "two"),
         running(_COMERS, tmp_path / "store"),
     ):
-        for number in range(5):
+        for number in range(3):
             backup(tmp_path / "store", tmp_path / f"backup-{number}")
             check(tmp_path / f"backup-{number}")
 
