@@ -9,7 +9,7 @@ and compared with the journal (`workload_check`), what was interrupted is done a
 The victims are whoever does the operation, a worker process too, or only the process that has the store open while its
 worker goes on, which the check then meets alive. Random kills come from outside, again and again on one store.
 
-    python -m tests.torture.kills [--rounds N] [--seed N] [--scenario NAME] [--folder FOLDER]
+    python -m tests.torture.kills [--rounds N] [--seed N] [--scenario NAME [--operation N [--after] [--victim main]]]
 """
 
 from __future__ import annotations
@@ -233,10 +233,14 @@ def run(
 
 def step_name(kind: Kind, path: str) -> str:
     """An operation without what differs from run to run."""
-    path = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "UID", path)
-    path = re.sub(r"[0-9a-f]{32}", "ID", path)
-    path = re.sub(r"\bg\d{6}", "gN", path)
-    return f"{kind.name.lower()} {re.sub(r'[0-9]{12}', 'N', path)}"
+    for pattern, name in (
+        (r"\d{12}-\d{12}", "ROWS"),
+        (r"[0-9a-f]{8}-[0-9a-f-]{27}", "UID"),
+        (r"[0-9a-f]{32}", "ID"),
+        (r"\bg\d{6}", "gN"),
+    ):
+        path = re.sub(pattern, name, path)
+    return f"{kind.name.lower()} {path or '.'}"
 
 
 def _points(arena: _Arena, scenarios: Sequence[Scenario], *, seed: int) -> list[_Point]:
@@ -290,7 +294,11 @@ def _kill_by_chance(arena: _Arena, number: int, *, seed: int) -> int:
 
 def _again(point: _Point, seed: int) -> str:
     when = "after" if point.after else "before"
-    return f"scenario {point.scenario.name}, seed {seed}, {point.victim} killed {when} operation {point.number}"
+    return (
+        f"{point.victim} killed {when} operation {point.number} of {point.scenario.name} (--scenario "
+        f"{point.scenario.name} --seed {seed} --operation {point.number}{' --after' if point.after else ''} --victim "
+        f"{point.victim})"
+    )
 
 
 def _one_thread() -> dict[str, str]:
@@ -303,14 +311,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=_MOST)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenario", choices=[scenario.name for scenario in SCENARIOS])
+    parser.add_argument("--operation", type=int, help="kill once, at the operation of this number")
+    parser.add_argument("--after", action="store_true", help="after it rather than before")
+    parser.add_argument("--victim", choices=["self", "main"], default="self")
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args(arguments)
     scenarios = [scenario for scenario in SCENARIOS if given.scenario in (None, scenario.name)]
     with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        if given.operation:
+            point = _Point(scenarios[0], given.operation, after=given.after, victim=given.victim)
+            with _arena(folder) as arena:
+                print(_kill(arena, point, seed=given.seed))
+            return
         figures = run(
             rounds=given.rounds,
             seed=given.seed,
-            folder=given.folder or Path(temporary),
+            folder=folder,
             scenarios=scenarios,
             random_kills=given.scenario is None,
         )

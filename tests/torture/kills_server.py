@@ -9,6 +9,7 @@ left behind, such as a worker process that outlives it, and answers {"left": how
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
 import os
 import select
@@ -26,7 +27,8 @@ from tests.torture.workload import Journal, run
 __all__: list[str] = []
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans of the children become children of this process
-_LONGEST_SECONDS = 120.0
+_LONGEST_SECONDS = 60.0
+_LAST_WORDS_SECONDS = 1.0
 
 
 def _child(task: dict[str, Any], errors: int) -> None:
@@ -62,6 +64,9 @@ def _run(task: dict[str, Any]) -> dict[str, Any]:
         handle = os.pidfd_open(pid)
         ended, _, _ = select.select([handle], [], [], task["seconds"] or _LONGEST_SECONDS)
         hung = not ended and task["seconds"] is None
+        if hung:
+            os.kill(pid, signal.SIGUSR1)  # it says where its threads are
+            select.select([handle], [], [], _LAST_WORDS_SECONDS)
         if not ended:
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
@@ -87,6 +92,7 @@ def _reap(*, kill: bool) -> dict[str, Any]:
 
 def main() -> None:
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    faulthandler.register(signal.SIGUSR1)
     available_backend()
     with tempfile.TemporaryDirectory() as folder:
         # What is imported on use is imported now. No segment is built: that would leave threads, which do not fork.

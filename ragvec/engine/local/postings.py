@@ -223,7 +223,8 @@ class PostingStore:
         Raises:
             OSError: some could not be written. Corrupted: a file is damaged.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # Not its parents: a generation that was removed meanwhile must not come back with nothing else in it.
+        self.folder.mkdir(exist_ok=True)
         in_files: list[Run] = []
         for group in _merge_plan(runs, self._block_rows):
             if len(group) == 1 and group[0].path is not None:

@@ -227,11 +227,12 @@ class Upkeep:
     def _take_over(self, job: Job) -> None:
         """Open what was built elsewhere, here rather than in a search."""
         with forks.operation():
-            generation = self._snapshot().generation
+            snapshot = self._snapshot()
         if job.kind == "postings":
-            generation.postings_view(job.last)
+            # The other lane may have compacted meanwhile: there are fewer rows then.
+            snapshot.generation.postings_view(min(job.last, snapshot.rows))
         else:
-            generation.segments.current()
+            snapshot.generation.segments.current()
 
     def _compaction_due(self, snapshot: Snapshot) -> bool:
         dead = snapshot.rows - snapshot.live

@@ -1,0 +1,89 @@
+"""Background work that finds the index changed under it: compacted by the other lane or another process meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ragvec.engine.local.engine import LocalEngine
+from ragvec.engine.local.generations import remove
+from ragvec.engine.local.jobs import Job
+from ragvec.engine.local.layout import generations
+from ragvec.engine.local.postings import BLOCK_ROWS
+from ragvec.engine.protocol import BucketInfo, IndexSpec
+
+SPEC = IndexSpec(uid="1" * 32, bucket="bucket", name="index", dimension=2, metric="euclidean", created=1.0)
+ROWS = BLOCK_ROWS + 10
+
+
+def engine(path: Path) -> LocalEngine:
+    return LocalEngine(path, background=False, backend="exact")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A store whose only index has posting lists to write, and ten rows that are not deleted."""
+    with engine(tmp_path / "store") as made:
+        made.catalog.create_bucket(BucketInfo("bucket", 1.0), tags={}, max_buckets=None)
+        made.catalog.create_index(SPEC, tags={}, max_indexes=None)
+        index = made.index(SPEC)
+        keys = [str(n) for n in range(ROWS)]
+        index.put(keys, np.ones((ROWS, 2), dtype=np.float32), [b'{"n":1}'] * ROWS)
+        index.delete(keys[10:])
+    return tmp_path / "store"
+
+
+class Elsewhere:
+    """A worker that says that the job is done, after something else happened to the index."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self.jobs: list[Job] = []
+        self._meanwhile = meanwhile
+
+    def suits(self, job: Job) -> bool:
+        return True
+
+    def run(self, job: Job, *, ready: Callable[[int], None]) -> bool:
+        self.jobs.append(job)
+        self._meanwhile()
+        return True
+
+
+def test_posting_lists_of_an_index_that_was_compacted_meanwhile_end_where_its_rows_do(path: Path) -> None:
+    with engine(path) as here, engine(path) as other:
+        index = here.index(SPEC)
+        worker = Elsewhere(other.index(SPEC).compact)
+        thread = threading.Thread(target=index.maintain, args=("tail",), kwargs={"worker": worker}, daemon=True)
+        thread.start()
+        thread.join(timeout=60)
+        assert not thread.is_alive(), "it indexes rows that are not there, for ever"
+        assert [(job.kind, job.last) for job in worker.jobs] == [("postings", ROWS)]
+        assert index.stats().rows == index.count() == 10
+
+
+def test_a_generation_that_was_removed_does_not_come_back_with_posting_lists_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with engine(path) as here, engine(path) as other:
+        superseded = here.index(SPEC).snapshot().generation
+        other.index(SPEC).compact()
+        folder = path / "indexes" / SPEC.uid
+        superseded.postings_view(10)
+        read = superseded.records.metadata
+
+        def gone_after_reading(first: int, last: int) -> list[bytes | None]:
+            found = read(first, last)
+            if last == BLOCK_ROWS:
+                remove(folder, 0)
+            return found
+
+        monkeypatch.setattr(superseded.records, "metadata", gone_after_reading)
+        superseded.postings_view(ROWS)
+        assert generations(folder) == [1]
+        assert "stay in memory" in caplog.text
+    with engine(path) as again:
+        assert again.index(SPEC).count() == 10
