@@ -152,9 +152,10 @@ class LocalCatalog:
             write_row(sql, INDEXES, (spec.uid, spec.bucket, spec.name, _encode(spec), _encode(tags)))
         try:
             self._on_create(spec)
-        except (StoreError, OSError):
-            self.delete_index(spec.bucket, spec.name)
-            raise
+        except (IndexNotFound, StoreError, OSError):
+            # Where another process has deleted it by now, it was made all the same.
+            if self._withdraw(spec.uid):
+                raise
 
     def index(self, bucket: str, name: str) -> IndexSpec:
         mark = self._database.unchanged_since()
@@ -193,9 +194,7 @@ class LocalCatalog:
     def delete_index(self, bucket: str, name: str) -> None:
         with self._write() as sql:
             uid = self._index_row(sql, bucket, name)[0]
-            for table in (INDEXES, PROPERTIES, CONFIGURATIONS):
-                remove_rows(sql, table, uid)
-            self._on_dropping(uid)
+            self._forget(sql, uid)
         self._on_drop(uid)
 
     def set_index_mode(self, uid: str, mode: str) -> None:
@@ -264,6 +263,20 @@ class LocalCatalog:
         return True
 
     # -- inner -----------------------------------------------------------------------------------------------------
+
+    def _forget(self, sql: sqlite3.Connection, uid: str) -> None:
+        for table in (INDEXES, PROPERTIES, CONFIGURATIONS):
+            remove_rows(sql, table, uid)
+        self._on_dropping(uid)
+
+    def _withdraw(self, uid: str) -> bool:
+        """Delete an index, and not one that was made since under its name; tells whether it was there."""
+        with self._write() as sql:
+            if self._reader.row(sql, INDEXES, "WHERE uid = ?", (uid,)) is None:
+                return False
+            self._forget(sql, uid)
+        self._on_drop(uid)
+        return True
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
