@@ -112,6 +112,8 @@ class LocalIndex:
         def matching(generation: Generation) -> Iterator[int]:
             snapshot = generation.snapshot()
             assert snapshot is not None, "the write transaction holds off compaction"
+            if snapshot.lost:
+                self._require()
             return iter(snapshot.matching(where))
 
         count = self._change(
@@ -156,6 +158,8 @@ class LocalIndex:
             )
             path = generation.records.path
             records = records_of(generation.vectors, found, path=path, data=data, metadata=metadata, damaged=skipped)
+            if skipped:
+                self._require()
         return Listing(tuple(records), next_after, tuple(report_skipped(path, skipped)))
 
     def count(self, where: Filter = EVERYTHING) -> int:
@@ -314,6 +318,11 @@ class LocalIndex:
                     if not self._superseded(generation):
                         raise
                     found = None
+                if found is not None and found.lost:
+                    # Rows without vectors may mean that the files are being removed.
+                    self._require()
+                    if self._superseded(generation):
+                        found = None
                 if found is not None:
                     return found
                 self._move_on(generation)

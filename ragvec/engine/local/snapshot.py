@@ -43,13 +43,21 @@ class Snapshot:
     """The index as of one sequence number; immutable, shared by threads.
 
     `rows` counts all rows, `live` those without a tombstone; `alive` is a bool mask (rows,) or None when nothing is
-    dead.
+    dead. `lost` rows more were committed, which a vector file that is too short does not hold.
     """
 
     def __init__(
-        self, generation: Generation, *, sequence: int, rows: int, dead: BitMap, alive: npt.NDArray[np.bool_] | None
+        self,
+        generation: Generation,
+        *,
+        sequence: int,
+        rows: int,
+        dead: BitMap,
+        alive: npt.NDArray[np.bool_] | None,
+        lost: int = 0,
     ) -> None:
         self.generation = generation
+        self.lost = lost
         self.sequence = sequence
         self.rows = rows
         self.dead = dead
@@ -154,8 +162,13 @@ class Generation:
                     "it was replaced while in use; open the store again",
                     store=str(self.folder.records),
                 )
+            rows = self._held(changes.state.rows)
             self._snapshot = self._advance(
-                known, sequence=changes.state.sequence, rows=self._held(changes.state.rows), died=changes.died
+                known,
+                sequence=changes.state.sequence,
+                rows=rows,
+                died=changes.died,
+                lost=changes.state.rows - rows,
             )
             self._latest = None if mark is None else (mark, self._snapshot)
             return self._snapshot
@@ -264,7 +277,7 @@ class Generation:
             Corrupted: its rows are not those of the records, most of some that are looked at when it is opened.
         """
         held = self.vectors.held(rows)
-        if held < rows and not self._told:
+        if held < rows and not self._told and self.folder.records.exists():
             self._told = True
             _log.warning(
                 "`%s` holds %d rows of %d: the others are lost, `ragvec repair` names them",
@@ -276,7 +289,7 @@ class Generation:
             require_own_vectors(self.records, self.vectors, held)
         return held
 
-    def _advance(self, known: Snapshot, *, sequence: int, rows: int, died: list[int]) -> Snapshot:
+    def _advance(self, known: Snapshot, *, sequence: int, rows: int, died: list[int], lost: int) -> Snapshot:
         dead = known.dead
         if len(self._capacity) < rows:
             grown = np.ones(max(rows, 2 * len(self._capacity)), dtype=np.bool_)
@@ -288,6 +301,5 @@ class Generation:
             self._capacity = self._capacity.copy()
             self._capacity[died] = False
             dead = dead | BitMap(died)
-        return Snapshot(
-            self, sequence=sequence, rows=rows, dead=dead, alive=self._capacity[:rows] if len(dead) else None
-        )
+        alive = self._capacity[:rows] if len(dead) else None
+        return Snapshot(self, sequence=sequence, rows=rows, dead=dead, alive=alive, lost=lost)
