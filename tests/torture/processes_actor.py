@@ -233,6 +233,7 @@ def main() -> None:
     faulthandler.dump_traceback_later(_TOO_LONG_SECONDS, exit=True)
     shrink(worker=options.process == 0, approximate=options.process % 2 == 1)
     _note_sequences()
+    sys.setswitchinterval(1e-5)  # threads take turns within operations, too
     # Two handles in one process, as two parts of a program may have them.
     stores = [Store(options.store), Store(options.store)]
     workers = [

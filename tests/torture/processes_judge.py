@@ -355,10 +355,11 @@ def _apply(done: Done, key: str) -> Callable[[Hashable], Hashable] | None:
 def _seen(key: str, version: int | None, where: _Where) -> Callable[[Hashable], Hashable]:
     def apply(state: Hashable) -> Hashable:
         if state == _NO_INDEX:
-            return REFUSED
-        matches = isinstance(state, int) and accepts(where, key, state)
-        fits = version == (state if matches else None)
-        return state if fits else _refused
+            return _refused
+        shown = state if isinstance(state, int) and accepts(where, key, state) else None
+        if shown != version:
+            return _refused
+        return state
 
     return apply
 

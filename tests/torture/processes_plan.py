@@ -149,9 +149,13 @@ class Planner:
             where = chosen.choice([["cold g", chosen.randrange(4)], ["fam", chosen.randrange(3)]])
             return {"do": "delete_where", "index": index, "where": where}
         if kind == "get":
-            keys = (
-                chosen.sample(_HOT, 2) + chosen.choice(_FAMILIES) if chosen.random() < 0.7 else chosen.sample(_COLD, 5)
-            )
+            every = keys_of(index)
+            some = [
+                chosen.sample(_HOT, 2) + chosen.choice(_FAMILIES),
+                chosen.sample(_COLD, 5),
+                chosen.sample(every, len(every)),
+            ]
+            keys = chosen.choice(some)
             return {"do": "get", "index": index, "keys": keys}
         return self._read(kind, index)
 
