@@ -19,7 +19,16 @@ from ragvec.ann.backends import BuildReport
 from ragvec.ann.projection import Projection
 from ragvec.errors import Corrupted
 
-__all__ = ["PROJECTION", "Stages", "processors", "read_projection", "read_report", "write_report", "written_by"]
+__all__ = [
+    "PROJECTION",
+    "Stages",
+    "processors",
+    "read_description",
+    "read_projection",
+    "read_report",
+    "write_report",
+    "written_by",
+]
 
 PROJECTION = "projection.npz"
 _REPORT = "report.json"
@@ -54,6 +63,14 @@ def read_report(folder: Path, *, backend: str, version: int) -> BuildReport:
             store=str(folder),
         )
     return description.report
+
+
+def read_description(folder: Path) -> BuildReport:
+    """The report of the segment in `folder`, whichever backend wrote it. Raises Corrupted when there is none."""
+    try:
+        return msgspec.json.decode((folder / _REPORT).read_bytes(), type=_Description).report
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Corrupted(f"`{folder / _REPORT}` does not describe a segment: {error}", store=str(folder)) from error
 
 
 def written_by(folder: Path) -> str | None:

@@ -2,24 +2,30 @@
 read-only.
 
 They are a convenience with a time limit, so their commits are not fsynced: losing one costs an ExpiredToken. A power
-cut may therefore damage the file, which is then begun anew.
+cut may therefore damage the file, which is then begun anew, and each list carries a CRC-32 over its other values: id,
+request, expiry (double), generation, exact (int64), rows, distances.
 """
 
 from __future__ import annotations
 
 import logging
+import sqlite3
+import struct
 import threading
 import uuid
+import zlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ragvec.engine.local.sqlite import Database, store_error
 from ragvec.engine.protocol import Ranking
-from ragvec.errors import Corrupted, ExpiredToken, InvalidToken
+from ragvec.errors import Corrupted, ExpiredToken, InvalidToken, StoreError
 
-__all__ = ["MOST_CURSORS", "Cursors"]
+__all__ = ["MOST_CURSORS", "Cursors", "check_kept"]
 
 MOST_CURSORS = 4096
 """Rankings kept at a time; a full ranking takes 80 KB. Beyond it, those that expire first go early."""
@@ -29,10 +35,12 @@ _log = logging.getLogger("ragvec.cursors")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (
     id TEXT PRIMARY KEY, request BLOB NOT NULL, expires REAL NOT NULL, generation INTEGER NOT NULL,
-    exact INTEGER NOT NULL, rows BLOB NOT NULL, distances BLOB NOT NULL
+    exact INTEGER NOT NULL, rows BLOB NOT NULL, distances BLOB NOT NULL, checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS expiry ON cursors (expires);
 """
+_COLUMNS = "id, request, expires, generation, exact, rows, distances, checksum"
+_NUMBERS = struct.Struct("<dqq")
 
 
 class Cursors:
@@ -110,17 +118,18 @@ class Cursors:
             return None
         try:
             with self._database.read() as sql:
-                if not sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'cursors'").fetchone():
+                if not _is_checked(sql):
                     return None
-                row = sql.execute(
-                    "SELECT request, expires, generation, exact, rows, distances FROM cursors WHERE id = ?", (cursor,)
-                ).fetchone()
+                row = sql.execute(f"SELECT {_COLUMNS} FROM cursors WHERE id = ?", (cursor,)).fetchone()
         except Corrupted as damage:
             _log.warning("The saved result lists cannot be read: %s", damage)
             return None
         if row is None:
             return None
-        request, expires, generation, exact, rows, distances = row
+        if _checksum(row[:-1]) != row[-1]:
+            _log.warning("A saved result list is damaged: %s in `%s`", cursor, self._database.path)
+            return None
+        _, request, expires, generation, exact, rows, distances, _ = row
         ranking = Ranking(
             rows=np.frombuffer(rows, dtype="<u4"),
             distances=np.frombuffer(distances, dtype="<f4"),
@@ -141,13 +150,48 @@ class Cursors:
 
 def _insert(database: Database, values: tuple[object, ...], *, now: float) -> None:
     with database.write() as sql:
+        if not _is_checked(sql):
+            sql.execute("DROP TABLE IF EXISTS cursors")  # of an earlier version; its lists have no checksums
         for statement in _SCHEMA.split(";\n"):
             sql.execute(statement)
         sql.execute("DELETE FROM cursors WHERE expires <= ?", (now,))
-        sql.execute("INSERT INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        sql.execute("INSERT INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*values, _checksum(values)))
         (count,) = sql.execute("SELECT count(*) FROM cursors").fetchone()
         if count > MOST_CURSORS:
             sql.execute(
                 "DELETE FROM cursors WHERE id IN (SELECT id FROM cursors ORDER BY expires LIMIT ?)",
                 (count - MOST_CURSORS,),
             )
+
+
+def _is_checked(sql: sqlite3.Connection) -> bool:
+    """Whether there are lists with checksums."""
+    found = sql.execute("SELECT 1 FROM pragma_table_info('cursors') WHERE name = 'checksum'").fetchone()
+    return found is not None
+
+
+def _checksum(values: tuple[Any, ...]) -> int | None:
+    """The checksum of a list as it is stored; None where the values are not even of their types."""
+    cursor, request, expires, generation, exact, rows, distances = values
+    try:
+        crc = zlib.crc32(_NUMBERS.pack(expires, generation, exact), zlib.crc32(request, zlib.crc32(cursor.encode())))
+        return zlib.crc32(distances, zlib.crc32(rows, crc))
+    except (TypeError, AttributeError, struct.error):
+        return None
+
+
+def check_kept(path: Path, *, deep: bool) -> str | None:
+    """What is wrong with the result lists kept in the file `path`, None for nothing; with `deep` every list is compared
+    with its checksum."""
+    try:
+        with closing(Database(path, read_only=True, durability="none")) as database, database.read() as sql:
+            found = sql.execute(f"PRAGMA {'integrity' if deep else 'quick'}_check(1)").fetchone()[0]
+            if found != "ok":
+                return f"SQLite reports: {found}"
+            if deep and _is_checked(sql):
+                for values in sql.execute(f"SELECT {_COLUMNS} FROM cursors"):
+                    if _checksum(values[:-1]) != values[-1]:
+                        return f"the result list {values[0]!r} does not match its checksum"
+    except StoreError as error:
+        return str(error)
+    return None

@@ -123,17 +123,27 @@ def newest(index: Path, *, read_only: bool) -> int:
     if len(numbers) < 2:
         return numbers[0] if numbers else 0
     folder = GenerationFolder(index, numbers[-2])
-    file = folder.records
-    if not file.exists():
-        if (folder.path / _MARK).exists():
-            return numbers[-1]
-        # Opened for writing it would be made, empty and without a successor: the newer generation would not count.
-        raise Corrupted(f"`{file}` is missing: it would tell which generation is current", store=str(file))
-    records = Records(file, read_only=read_only)
+    retired, file = (folder.path / _MARK).exists(), folder.records
     try:
-        return numbers[-2] if records.state().successor is None else numbers[-1]
-    finally:
-        records.close()
+        if not file.exists():
+            # Opened for writing it would be made, empty and without a successor: the newer generation would not count.
+            raise Corrupted(f"`{file}` is missing: it would tell which generation is current", store=str(file))
+        records = Records(file, read_only=read_only)
+        try:
+            superseded = records.state().successor is not None
+        finally:
+            records.close()
+    except StoreError:
+        if not retired:
+            raise
+        superseded = True
+    # A generation is noted as retired once it has a successor: then only damage can hide that.
+    return numbers[-1] if superseded or retired else numbers[-2]
+
+
+def is_retired(index: Path, number: int) -> bool:
+    """Whether it was noted that a generation is no longer current."""
+    return (GenerationFolder(index, number).path / _MARK).exists()
 
 
 def retire(index: Path, number: int, *, now: float) -> None:
@@ -165,7 +175,7 @@ def sweep(
             with lease() as held:
                 records = Records(GenerationFolder(index, current).records, read_only=False)
                 try:
-                    unfinished = held and records.state().successor is None
+                    unfinished = held and records.state().successor is None and not is_retired(index, current)
                 finally:
                     records.close()
                 if unfinished:

@@ -80,10 +80,19 @@ Checksums: TypeAlias = "Callable[[Sequence[int]], Mapping[int, int]]"
 
 
 class Run:
-    """Posting lists over the rows [first, last); `path` is the file they are in, None for memory only."""
+    """Posting lists over the rows [first, last); `path` is the file they are in, None for memory only. `witnesses` are
+    some of the rows that it was made of, with their checksums."""
 
-    def __init__(self, *, first: int, last: int, fields: Mapping[str, FieldPostings], path: Path | None = None) -> None:
-        self.first, self.last, self.fields, self.path = first, last, fields, path
+    def __init__(
+        self,
+        *,
+        first: int,
+        last: int,
+        fields: Mapping[str, FieldPostings],
+        path: Path | None = None,
+        witnesses: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        self.first, self.last, self.fields, self.path, self.witnesses = first, last, fields, path, witnesses
 
     def __repr__(self) -> str:
         return f"Run({self.first}, {self.last}, {'memory' if self.path is None else self.path.name})"
@@ -207,7 +216,8 @@ def open_run(path: Path, *, non_filterable: Iterable[str], checksums: Checksums 
         for row, checksum in header.witnesses:
             if known.get(row) != checksum:
                 raise _damaged(path, f"it was made of other rows: row {row} has another checksum")
-    return Run(first=header.first, last=header.last, fields=_MappedFields(path, mapped, header), path=path)
+    fields = _MappedFields(path, mapped, header)
+    return Run(first=header.first, last=header.last, fields=fields, path=path, witnesses=header.witnesses)
 
 
 class _MappedFields(Mapping[str, FieldPostings]):
