@@ -238,6 +238,7 @@ def step_name(kind: Kind, path: str) -> str:
         (r"[0-9a-f]{8}-[0-9a-f-]{27}", "UID"),
         (r"[0-9a-f]{32}", "ID"),
         (r"\bg\d{6}", "gN"),
+        (r"\b(tmp-tail|tmp-merge|old)-ID/.*", r"\1-ID/FILE"),
     ):
         path = re.sub(pattern, name, path)
     return f"{kind.name.lower()} {path or '.'}"
