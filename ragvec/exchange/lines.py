@@ -92,16 +92,29 @@ def shortest(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     JSON then writes 0.1 and not 0.10000000149011612 (numbers below 1e-14 may take more digits). Same shape; `vectors`
     must be finite.
     """
-    wide = vectors.astype(np.float64)
+    powers = _powers()
+    flat = np.ascontiguousarray(vectors).reshape(-1)
+    wide = flat.astype(np.float64)
     size = np.abs(wide)
-    places = -np.floor(np.log10(size, out=np.zeros_like(size), where=size > 0))
-    result = wide
+    places = -np.floor(np.log10(size, out=np.zeros_like(size), where=size > 0)).astype(np.intp)
+    result, left = wide.copy(), np.arange(len(flat))
+    # Most numbers need most digits, so what does without the last one is looked at further, and nothing else.
     for digits in (9, 8, 7, 6):
-        decimals = places + (digits - 1)
-        up, down = np.float_power(10.0, np.maximum(decimals, 0)), np.float_power(10.0, np.maximum(-decimals, 0))
-        rounded = np.rint(wide * up / down) / up * down
-        result = np.where(_single(rounded) == vectors, rounded, result)
-    return result
+        decimals = places[left] + (digits - 1)
+        up, down = powers[np.maximum(decimals, 0)], powers[np.maximum(-decimals, 0)]
+        rounded = np.rint(wide[left] * up / down) / up * down
+        good = _single(rounded) == flat[left]
+        if not good.all():
+            left, rounded = left[good], rounded[good]
+        result[left] = rounded
+    shaped: npt.NDArray[np.float64] = result.reshape(vectors.shape)
+    return shaped
+
+
+@functools.cache
+def _powers() -> npt.NDArray[np.float64]:
+    """10 to the power of 0, 1, …, as many as the least float32 takes."""
+    return np.array([float(f"1e{exponent}") for exponent in range(64)])
 
 
 def _single(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
