@@ -242,7 +242,11 @@ class Database:
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
+                (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+                if mode != "wal":
+                    # Without a log, removing a journal would be the commit, and that is not fsynced. SQLite does not
+                    # say why it would not, as where an fsync failed.
+                    raise sqlite3.OperationalError(f"disk I/O error: it has the journal mode {mode!r} instead of 'wal'")
                 return
             except sqlite3.OperationalError as error:
                 # Two processes that make one file at once: SQLite does not wait here, whatever the timeout.
