@@ -193,6 +193,45 @@ def test_a_process_killed_while_it_backs_up_or_restores_leaves_nothing_that_look
     assert not list(tmp_path.glob(".target.unfinished-*")), "what was left is removed by the next one"
 
 
+_RESTORE_INDEX = """
+import itertools, sys
+from ragvec.engine.local.restore import restore
+print("here", flush=True)
+for number in itertools.count():
+    restore(sys.argv[1], sys.argv[2], index="bucket/index", name=f"bucket/{sys.argv[3]}-{number}")
+    print(f"{sys.argv[3]}-{number}", flush=True)
+"""
+
+# Opens the store again and again, which removes folders of indexes that the catalog does not know.
+_OPENINGS = """
+import sys
+from ragvec.store import Store
+while True:
+    with Store(sys.argv[1]) as store:
+        store.bucket("bucket").index("index").count()
+    print("opened", flush=True)
+"""
+
+
+def test_an_index_is_restored_whole_or_not_at_all_whoever_opens_the_store_and_is_killed(tmp_path: Path) -> None:
+    store, _ = filled(tmp_path / "store")
+    backup(tmp_path / "store", tmp_path / "backup")
+    chance = random.Random(3)
+    told = []
+    with running(_OPENINGS, tmp_path / "store"):
+        for number in range(6):
+            with running(_RESTORE_INDEX, tmp_path / "backup", tmp_path / "store", f"r{number}") as process:
+                assert process.stdout is not None
+                told += [process.stdout.readline().strip() for _ in range(chance.randrange(1, 8))]
+    names = {index.name for index in store.bucket("bucket").indexes()}
+    assert set(told) <= names
+    for name in names:
+        index = store.bucket("bucket").index(name)
+        assert [record.key for record in index.iter()] == sorted(f"k{n}" for n in range(50))
+        assert index.count({"n": 1}) == 7
+    store.close()
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB."""

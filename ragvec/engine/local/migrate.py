@@ -93,6 +93,7 @@ def migrate(path: str | Path, *, progress: Progress | None = None, steps: Sequen
         between, and can be migrated further.
     """
     folder = _existing(path)
+    folder.prepare(read_only=False)  # refuses a backup
     database = Database(folder.catalog)
     try:
         return _migrated(database, folder, steps, progress=progress)

@@ -4,13 +4,14 @@ import hashlib
 import json
 import os
 import sqlite3
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ragvec.care import backup, restore
+from ragvec.care import backup, migrate, restore
 from ragvec.engine.local import backup_files
 from ragvec.errors import (
     BucketNotFound,
@@ -102,6 +103,8 @@ def test_a_backup_is_never_written_to(store: Store, tmp_path: Path) -> None:
     backup(tmp_path / "store", tmp_path / "backup")
     with pytest.raises(StoreReadOnly, match="is a backup, which is never written to: open it with read_only=True"):
         Store(tmp_path / "backup")
+    with pytest.raises(StoreReadOnly, match="is a backup"):
+        migrate(tmp_path / "backup")
 
 
 def test_what_did_not_change_is_linked_and_each_backup_stands_alone(store: Store, tmp_path: Path) -> None:
@@ -208,6 +211,23 @@ def test_a_damaged_index_of_a_backup_is_not_restored(store: Store, tmp_path: Pat
     with pytest.raises(Corrupted) as caught:
         restore(tmp_path / "backup", tmp_path / "restored")
     assert "vectors.f32` has another SHA-256; `catalog.sqlite` is missing" in caught.value.message
+
+
+def test_a_store_of_format_1_is_backed_up_as_it_is_and_its_parts_restored(tmp_path: Path) -> None:
+    golden = Path(__file__).parents[2] / "format" / "store-1.zip"
+    with zipfile.ZipFile(golden) as archive:
+        archive.extractall(tmp_path)
+    backup(tmp_path / "store", tmp_path / "backup")
+    with Store(tmp_path / "backup", read_only=True) as opened:
+        expected = state(opened.bucket("golden").index("plain"))
+    assert len(expected) == 3
+    restore(tmp_path / "backup", tmp_path / "whole")
+    restore(tmp_path / "backup", tmp_path / "part", index="golden/plain")
+    for name in ("whole", "part"):
+        with Store(tmp_path / name) as opened:
+            index = opened.bucket("golden").index("plain")
+            assert state(index) == expected
+            assert index.property("embedder") == {"name": "made by hand", "dimension": 3}
 
 
 def test_the_store_that_is_replaced_is_kept(store: Store, tmp_path: Path) -> None:
