@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ragvec.ann.array_files import read_arrays
 from ragvec.ann.frame import Frame, heights
 from ragvec.ann.width import principal_axes
 from ragvec.types import FloatMatrix, FloatVector, Metric
@@ -101,11 +102,15 @@ class Projection:
     @classmethod
     def load(cls, path: Path) -> Projection:
         """Read what `save` wrote. Raises ValueError, KeyError or OSError when it is something else."""
-        with np.load(path, allow_pickle=False) as stored:
-            metric: Metric = "cosine" if str(stored["metric"]) == "cosine" else "euclidean"
-            frame = Frame(metric=metric, centre=stored["centre"], scale=float(stored["scale"]))
-            axes = stored["axes"]
-            return cls(frame, axes=axes if axes.size else None, copies=int(stored["copies"]))
+        stored = read_arrays(path)
+        centre, axes = stored["centre"], stored["axes"]
+        if centre.ndim != 1 or axes.ndim != 2 or (axes.size and axes.shape[0] != len(centre)):
+            raise ValueError(f"expected a centre and its axes, got {centre.shape} and {axes.shape}")
+        if any(stored[name].shape for name in ("metric", "scale", "copies")):
+            raise ValueError("expected single values for metric, scale and copies")
+        metric: Metric = "cosine" if str(stored["metric"]) == "cosine" else "euclidean"
+        frame = Frame(metric=metric, centre=centre, scale=float(stored["scale"]))
+        return cls(frame, axes=axes if axes.size else None, copies=int(stored["copies"]))
 
 
 def fit(rows: FloatMatrix, *, metric: Metric, seed: int) -> Projection:

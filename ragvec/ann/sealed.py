@@ -75,11 +75,11 @@ def _read(folder: Path) -> _Seal:
         stored = msgspec.json.decode((folder / CHECKSUMS).read_bytes(), type=_Seal)
     except FileNotFoundError as error:
         raise _damaged(folder, f"it has no {CHECKSUMS}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(folder, f"{CHECKSUMS} is not readable: {error}") from error
     if stored.format != _FORMAT:
         raise _damaged(folder, f"expected {CHECKSUMS} of format {_FORMAT}, got format {stored.format}")
-    if any("/" in name or "\\" in name or name in ("", ".", "..") for name in stored.files):
+    if any(set("/\\\0") & set(name) or name in ("", ".", "..") for name in stored.files):
         raise _damaged(folder, f"{CHECKSUMS} names a file that is not in the folder")
     return stored
 

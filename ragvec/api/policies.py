@@ -51,6 +51,8 @@ def check_policy(text: str, rules: PolicyRules) -> None:
         document = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise _invalid("must be a JSON object", f"the text is no JSON ({error})", "") from error
+    except RecursionError as error:
+        raise _invalid("must be a JSON object", "the text is nested too deep", "") from error
     members = _members(document, ("Version", "Id", "Statement"), rules, "")
     version = members.get("Version")
     if version not in rules.versions:
@@ -96,7 +98,7 @@ def _members(value: Any, known: tuple[str, ...], rules: PolicyRules, path: str) 
         raise _invalid("must have each member once", "one is there in two spellings", path)
     unknown = sorted(set(members) - set(known))
     if unknown:
-        raise _invalid(f"may have only {', '.join(known)}", f"got {unknown[0]!r}", path)
+        raise _invalid(f"may have only {', '.join(known)}", f"got {unknown[0][:60]!r}", path)
     return members
 
 
@@ -107,5 +109,8 @@ def _invalid(rule: str, got: str, path: str) -> InvalidPolicy:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, (dict, list)) and value:
+        # What is in it may be deep, and is no news to whoever sent it.
+        return f"an {'object' if isinstance(value, dict) else 'array'} of {len(value):,}"
     shown = msgspec.json.encode(value).decode()
     return shown if len(shown) <= 60 else shown[:60] + "…"

@@ -77,4 +77,7 @@ class Sidecar:
         if given:
             self._by_id[given] = record
         if below is not None:
-            self._by_path[(folder / str(below)).resolve()] = given, record
+            try:
+                self._by_path[(folder / str(below)).resolve()] = given, record
+            except (OSError, RuntimeError, ValueError) as error:  # a NUL, a name too long, links in a circle
+                raise DocumentError(f"Expected a path of a file: {error!s:.200} - at {place}", source=place) from error

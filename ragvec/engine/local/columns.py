@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ragvec.ann.array_files import read_array
 from ragvec.distance import row_norms
 from ragvec.errors import Corrupted
 from ragvec.types import FloatMatrix, RowArray
@@ -92,6 +93,7 @@ class Column:
     """
 
     def __init__(self, path: Path, *, count: int, verified: bool = False) -> None:
+        self.path = path
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size < _HEAD.size:
                 raise _damaged(path)
@@ -115,9 +117,12 @@ class KeyColumn(Column):
     """A column of texts."""
 
     def take(self, positions: RowArray) -> list[str]:
-        """The texts at these positions, in that order."""
+        """The texts at these positions, in that order. Raises Corrupted."""
         text, bounds = self._map, self._bounds
-        return [text[bounds[at] : bounds[at + 1]].decode("utf-8") for at in positions.tolist()]
+        try:
+            return [text[bounds[at] : bounds[at + 1]].decode("utf-8") for at in positions.tolist()]
+        except UnicodeDecodeError as error:
+            raise _damaged(self.path) from error
 
 
 def _damaged(path: Path) -> Corrupted:
@@ -133,10 +138,13 @@ def write_norms(path: Path, rows: FloatMatrix) -> None:
 def read_norms(path: Path) -> tuple[float, float] | None:
     """What `write_norms` wrote, None where there is no such file. Raises Corrupted."""
     try:
-        least, greatest = np.load(path, allow_pickle=False).tolist()
+        found = read_array(path)
+        if found.shape != (2,) or found.dtype != np.float32:
+            raise ValueError(f"expected 2 of float32, got {found.shape} of {found.dtype}")
+        least, greatest = found.tolist()
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise Corrupted(f"`{path}` is not the range of norms of its segment: {error}", store=str(path)) from error
     return least, greatest
 
