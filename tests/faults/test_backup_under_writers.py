@@ -229,6 +229,10 @@ def test_an_index_is_restored_whole_or_not_at_all_whoever_opens_the_store_and_is
         index = store.bucket("bucket").index(name)
         assert [record.key for record in index.iter()] == sorted(f"k{n}" for n in range(50))
         assert index.count({"n": 1}) == 7
+    restore(tmp_path / "backup", tmp_path / "store", index="bucket/index", name="bucket/last")
+    uids = {index.uid for index in store.bucket("bucket").indexes()}
+    assert uids == set(names_in(tmp_path / "store" / "indexes")), "files of indexes that were not entered go"
+    assert not [name for name in names_in(tmp_path / "store") if name.startswith("restoring")]
     store.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from ragvec.engine.local.backup_files import BackedUpIndex, Manifest, Progress, 
 from ragvec.engine.local.catalog import LocalCatalog
 from ragvec.engine.local.catalog_rows import BUCKETS, CONFIGURATIONS, INDEXES, PROPERTIES, CatalogReader, write_row
 from ragvec.engine.local.identity import write_identity
-from ragvec.engine.local.layout import StoreFolder, sync_folder
+from ragvec.engine.local.layout import StoreFolder, is_uid, sync_folder
+from ragvec.engine.local.lease import BuildLease
 from ragvec.engine.local.restore import Restore, checked_copy
 from ragvec.engine.local.sqlite import Database, store_error
 from ragvec.engine.protocol import IndexSpec
@@ -25,7 +27,8 @@ from ragvec.errors import Corrupted, IndexExists, IndexNotFound, InvalidRequest,
 __all__ = ["restore_index"]
 
 _WORK = "restoring-"
-_ATTEMPTS = 5
+_LOCK = "unfinished.lock"
+_NOTE = "uid-"
 _FIRST_WITH_CHECKSUMS = 2
 
 _decode_spec = msgspec.json.Decoder(IndexSpec).decode
@@ -48,12 +51,8 @@ def restore_index(
         with closing_catalog, _work_folder(folder) as work:
             checked_copy(source, work, manifest, names=["catalog.sqlite", *names], progress=progress)
             rows = _Rows(work / "catalog.sqlite", entry, checked=manifest.store_format >= _FIRST_WITH_CHECKSUMS)
-            for _ in range(_ATTEMPTS):
-                spec = msgspec.structs.replace(rows.spec, uid=str(uuid.uuid4()), bucket=bucket, name=new_name)
-                if _put_in_place(folder, rows, spec, work / "indexes" / entry.uid, work / "place"):
-                    break
-            else:
-                raise StoreError(f"Other processes kept removing `{name}` while it was restored", store=str(path))
+            spec = msgspec.structs.replace(rows.spec, uid=str(uuid.uuid4()), bucket=bucket, name=new_name)
+            _put_in_place(folder, rows, spec, work / "indexes" / entry.uid, work / "place")
     except OSError as error:
         raise store_error(error, path) from error
     return Restore(
@@ -92,56 +91,70 @@ class _Rows:
 
 @contextmanager
 def _work_folder(folder: StoreFolder) -> Iterator[Path]:
-    """A folder in the store that nobody looks into, removed at the end."""
+    """A folder in the store that nobody looks into, removed at the end; those of processes that died go too."""
     for old in folder.path.glob(f"{_WORK}*"):
-        if time.time() - old.stat().st_mtime > 24 * 3600:
-            shutil.rmtree(old, ignore_errors=True)  # its process died
+        with contextlib.suppress(StoreError), BuildLease(old / _LOCK).try_acquire() as held:
+            if held:
+                _remove_abandoned(folder, old)
     work = folder.path / f"{_WORK}{uuid.uuid4().hex[:12]}"
     work.mkdir()
     try:
-        yield work
+        with BuildLease(work / _LOCK).try_acquire() as held:
+            if not held:
+                raise StoreError(f"`{work}` is in use by another process", store=str(folder.path))
+            yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _put_in_place(folder: StoreFolder, rows: _Rows, spec: IndexSpec, files: Path, place: Path) -> bool:
-    """Give the files their place and enter the index, in one transaction of the catalog; False when another process,
-    which opened the store just then, took the folder for one left by a crash."""
-    shutil.copytree(files, place, copy_function=_linked) if files.is_dir() else place.mkdir()
+def _remove_abandoned(folder: StoreFolder, work: Path) -> None:
+    """Remove what a process left that died, also files put into place for an index that was never entered."""
+    for note in work.glob(_NOTE + "*"):
+        uid = note.name[len(_NOTE) :]
+        if is_uid(uid) and not _is_entered(folder, uid):
+            shutil.rmtree(folder.index(uid), ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _put_in_place(folder: StoreFolder, rows: _Rows, spec: IndexSpec, files: Path, place: Path) -> None:
+    """Give the files their place and enter the index, in one transaction of the catalog."""
+    if files.is_dir():
+        files.rename(place)
+    else:
+        place.mkdir()
     (place / "index.json").unlink(missing_ok=True)
     write_identity(place, spec)
     sync_tree(place)
     goal = folder.index(spec.uid)
-    with closing(Database(folder.catalog)) as database, database.write() as sql:
-        taken = sql.execute("SELECT 1 FROM indexes WHERE bucket = ? AND name = ?", (spec.bucket, spec.name)).fetchone()
-        if taken:
-            subject = f"{spec.name!r} in bucket {spec.bucket!r}"
-            raise IndexExists("An index with the specified name already exists", subject=subject)
-        folder.indexes.mkdir(exist_ok=True)
-        place.rename(goal)
-        sync_folder(folder.indexes)
-        if not sql.execute("SELECT 1 FROM buckets WHERE name = ?", (spec.bucket,)).fetchone():
-            was = rows.bucket or ("", time.time(), b"{}", "", None, b"{}")
-            policy = was[4] if was[0] == spec.bucket else None
-            write_row(sql, BUCKETS, (spec.bucket, *was[1:4], policy, *was[5:]))
-        write_row(sql, INDEXES, (spec.uid, spec.bucket, spec.name, msgspec.json.encode(spec), rows.tags))
-        for table, values in rows.hanging:
-            for value in values:
-                write_row(sql, table, (spec.uid, *value[1:]))
-    expected = sorted(path.relative_to(files) for path in files.rglob("*") if path.is_file())
-    if all((goal / path).is_file() for path in expected if path.name != "index.json"):
-        return True
-    with closing(Database(folder.catalog)) as database, database.write() as sql:
-        for table in (INDEXES, PROPERTIES, CONFIGURATIONS):
-            sql.execute(f"DELETE FROM {table.name} WHERE uid = ?", (spec.uid,))
-    with contextlib.suppress(OSError):
-        shutil.rmtree(goal)
-    return False
-
-
-def _linked(source: str, target: str) -> None:
-    """A second name for a file of the work folder, which goes; a copy where the file system does not do that."""
+    (place.parent / f"{_NOTE}{spec.uid}").touch()
+    sync_folder(place.parent)
     try:
-        Path(target).hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)
+        with closing(Database(folder.catalog)) as database, database.write() as sql:
+            if sql.execute("SELECT 1 FROM indexes WHERE bucket = ? AND name = ?", (spec.bucket, spec.name)).fetchone():
+                subject = f"{spec.name!r} in bucket {spec.bucket!r}"
+                raise IndexExists("An index with the specified name already exists", subject=subject)
+            folder.indexes.mkdir(exist_ok=True)
+            place.rename(goal)
+            sync_folder(folder.indexes)
+            _enter(sql, rows, spec)
+    except BaseException:
+        if not _is_entered(folder, spec.uid):
+            shutil.rmtree(goal, ignore_errors=True)
+        raise
+
+
+def _enter(sql: sqlite3.Connection, rows: _Rows, spec: IndexSpec) -> None:
+    """Write the rows of the catalog, in its write transaction."""
+    if not sql.execute("SELECT 1 FROM buckets WHERE name = ?", (spec.bucket,)).fetchone():
+        was = rows.bucket or ("", time.time(), b"{}", "", None, b"{}")
+        policy = was[4] if was[0] == spec.bucket else None
+        write_row(sql, BUCKETS, (spec.bucket, *was[1:4], policy, *was[5:]))
+    write_row(sql, INDEXES, (spec.uid, spec.bucket, spec.name, msgspec.json.encode(spec), rows.tags))
+    for table, values in rows.hanging:
+        for value in values:
+            write_row(sql, table, (spec.uid, *value[1:]))
+
+
+def _is_entered(folder: StoreFolder, uid: str) -> bool:
+    with closing(Database(folder.catalog, read_only=True)) as database, database.read() as sql:
+        return sql.execute("SELECT 1 FROM indexes WHERE uid = ?", (uid,)).fetchone() is not None
