@@ -222,3 +222,26 @@ def test_the_other_program_notices_damage(present: Path) -> None:
     (index,) = [index for index in reader.Store(present).indexes() if index.name == "plain"]
     with pytest.raises(reader.Damaged, match="row 2 of plain, key 'ключ'"):
         list(index.rows())
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_derived_files_of_a_newer_version_are_named_and_not_used(
+    present: Path, caplog: pytest.LogCaptureFixture, *, read_only: bool
+) -> None:
+    for path in present.glob("indexes/*/g*/postings/*.post"):
+        data = bytearray(path.read_bytes())
+        data[8] = 9
+        path.write_bytes(data)
+    for path in present.glob("indexes/*/g*/segments/*/checksums.json"):
+        path.write_bytes(path.read_bytes().replace(b'{"format":1', b'{"format":9'))
+    with ragvec.Store(present, read_only=read_only, backend="scann") as store:
+        index = store.bucket("golden").index("by-scann")
+        rows = expected("by-scann")
+        for where in FILTERS:
+            tested = parse_filter(where)
+            assert index.count(where) == sum(matches(tested, metadata) for _, metadata in rows.values())
+        assert index.query(np.ones(golden.DIMENSION), k=2).keys == ["k0001", "new"]
+        assert index.stats().segments == ()
+    said = caplog.text
+    assert "expected version 1, got 9" in said
+    assert "expected checksums.json of format 1, got format 9" in said
