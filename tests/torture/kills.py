@@ -276,7 +276,7 @@ def _kill(arena: _Arena, point: _Point, *, seed: int) -> _Killed:
     # A worker whose parent was killed may go on for a moment: the store is opened beside it.
     if point.victim != "main":
         arena.reap(kill=True)
-    checked = check(arena.store, arena.journal)
+    checked = check(arena.store, arena.journal, as_left=True)
     arena.reap(kill=False)
     killed = control.killed
     return _Killed(None if killed is None else step_name(*killed), checked)
@@ -290,7 +290,7 @@ def _kill_by_chance(arena: _Arena, number: int, *, seed: int) -> int:
     everything = Scenario("by chance", "all", _MOST)
     arena.attack(everything, seed=seed + number, seconds=chosen.uniform(0.01, _LONGEST_SECONDS))
     arena.reap(kill=chosen.random() < 1 / 2)
-    return check(arena.store, arena.journal, again=number % 4 == 3)
+    return check(arena.store, arena.journal, again=number % 4 == 3, as_left=True)
 
 
 def _again(point: _Point, seed: int) -> str:
