@@ -118,4 +118,9 @@ def _restore(arguments: argparse.Namespace, output: Output) -> int:
         msgspec.to_builtins(done),
         f"Restored {what} from {arguments.backup} to {arguments.store}: {bytes_text(done.bytes)}.{kept}",
     )
+    if done.problems:
+        output.note(
+            f"The store had {number_text(len(done.problems), 'problem')} when it was backed up, the first of them: "
+            f"{done.problems[0]}"
+        )
     return 0

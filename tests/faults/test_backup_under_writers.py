@@ -17,6 +17,7 @@ from local_store import filled, names_in
 
 from ragvec.engine.local.backup import backup
 from ragvec.engine.local.restore import restore
+from ragvec.engine.local.verify import verify
 from ragvec.errors import Corrupted, InvalidRequest, NotAStore
 from ragvec.store import Store
 
@@ -85,6 +86,7 @@ def counters(store: Store, name: str) -> dict[str, int]:
 
 def check(folder: Path) -> None:
     """What holds at every moment of a store that is written by the scripts above."""
+    assert verify(folder, deep=True).problems == ()
     with Store(folder, read_only=True) as store:
         a, b = counters(store, "a"), counters(store, "b")
         assert all(0 <= a[who] - b.get(who, 0) <= 1 for who in a), (a, b)

@@ -17,6 +17,8 @@ from ragvec.engine.local.backup_files import Manifest, Progress, copy_file, read
 from ragvec.engine.local.layout import GenerationFolder, StoreFolder
 from ragvec.engine.local.records import Records
 from ragvec.engine.local.sqlite import store_error
+from ragvec.engine.local.verification import Problem
+from ragvec.engine.local.verify import verify
 from ragvec.errors import Corrupted, InvalidRequest, NotAStore
 
 __all__ = ["Restore", "checked_copy", "restore"]
@@ -26,7 +28,10 @@ _SHOWN = 10
 
 class Restore(msgspec.Struct, frozen=True):
     """What was restored: the `indexes`, as bucket/name, in `files` files of `bytes` bytes. `created` is the moment that
-    the backup shows, in epoch seconds; `kept` is where the store that was there before is now."""
+    the backup shows, in epoch seconds; `kept` is where the store that was there before is now.
+
+    `problems` are what a deep `verify` finds in the restored store: damage that the store had when it was backed up.
+    """
 
     path: str
     source: str
@@ -35,6 +40,7 @@ class Restore(msgspec.Struct, frozen=True):
     files: int
     bytes: int
     kept: str | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 def restore(
@@ -74,6 +80,7 @@ def restore(
         with unfinished(goal) as work:
             checked_copy(origin, work, manifest, names=list(manifest.files), progress=progress, last="catalog.sqlite")
             _check_store(work, manifest)
+            problems = verify(work, deep=True).problems
             sync_tree(work)
             kept = _set_aside(goal) if present else None
     except BaseException:
@@ -88,6 +95,7 @@ def restore(
         files=len(manifest.files),
         bytes=manifest.bytes,
         kept=None if kept is None else str(kept),
+        problems=problems,
     )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -27,11 +28,12 @@ from ragvec.errors import (
 from ragvec.store import Index, Store
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Any:
-    """Two buckets with three indexes, one of them with a segment and posting files, one never written to."""
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two buckets with three indexes, one of them with a segment, one never written to."""
     random = np.random.default_rng(3)
-    with Store(tmp_path / "store") as opened:
+    path = tmp_path_factory.mktemp("template") / "store"
+    with Store(path) as opened:
         bucket = opened.create_bucket("one")
         large = bucket.create_index("large", dimension=8, metric="euclidean", non_filterable=["text"])
         large.put([f"k{n}" for n in range(6000)], random.normal(size=(6000, 8)), [{"n": n % 9} for n in range(6000)])
@@ -41,6 +43,14 @@ def store(tmp_path: Path) -> Any:
         bucket.create_index("empty", dimension=2)
         small = opened.create_bucket("two").create_index("small", dimension=2)
         small.put(["x"], [[1.0, 2.0]], [{"a": True}])
+    return path
+
+
+@pytest.fixture
+def store(template: Path, tmp_path: Path) -> Any:
+    """A copy of it."""
+    shutil.copytree(template, tmp_path / "store")
+    with Store(tmp_path / "store") as opened:
         yield opened
 
 
@@ -91,6 +101,7 @@ def test_a_backup_is_a_store_and_is_restored_as_it_was(store: Store, tmp_path: P
         same(store, opened)
     assert files_of(tmp_path / "backup").items() >= found.items(), "looking changes nothing"
     done = restore(tmp_path / "backup", tmp_path / "restored")
+    assert done.problems == ()
     assert sorted(done.indexes) == ["one/empty", "one/large", "two/small"]
     with Store(tmp_path / "restored") as opened:
         same(store, opened)
@@ -228,6 +239,15 @@ def test_a_store_of_format_1_is_backed_up_as_it_is_and_its_parts_restored(tmp_pa
             index = opened.bucket("golden").index("plain")
             assert state(index) == expected
             assert index.property("embedder") == {"name": "made by hand", "dimension": 3}
+
+
+def test_damage_that_the_store_had_is_restored_and_told(store: Store, tmp_path: Path) -> None:
+    uid = store.bucket("two").index("small").uid
+    store.close()
+    (tmp_path / "store" / "indexes" / uid / "g000000" / "vectors.f32").write_bytes(bytes(8))
+    backup(tmp_path / "store", tmp_path / "backup")
+    done = restore(tmp_path / "backup", tmp_path / "restored")
+    assert [(problem.severity, problem.index, problem.key) for problem in done.problems] == [("primary", "small", "x")]
 
 
 def test_the_store_that_is_replaced_is_kept(store: Store, tmp_path: Path) -> None:
