@@ -407,10 +407,12 @@ class Index:
         Raises:
             Corrupted: a record is damaged; its key and row are named.
         """
-        spec, engine = self._open()
+        spec = self.spec
         batch = at_least_one(batch, "batch")
         condition, after = to_filter(where, spec), None
         while True:
+            # Opened anew for each page: the store may have been closed meanwhile, or this may be a child by now.
+            engine = self.bucket.store.engine.index(spec)
             page = engine.scan(after=after, limit=batch, where=condition, data=data, metadata=metadata, damaged=damaged)
             yield from page.records
             if page.next_after is None:

@@ -6,7 +6,8 @@ section 2.6), or wait for a transaction of a thread that it does not have. So a 
 under way in any thread, holding off new ones, and closes all connections.
 
 An operation enters before it takes any other lock: a thread that waits for the fork to be over then holds nothing that
-a thread for which the fork waits could want.
+a thread for which the fork waits could want. Between two operations a thread may hold a lock of a database for a moment,
+which the child would find taken for ever: there each gets new ones.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ class Forkable(Protocol):
 
     def close(self) -> None:
         """Close them; later use opens them again."""
+        ...
+
+    def forked(self) -> None:
+        """In the child, before anything else: no thread of the parent holds a lock here."""
         ...
 
 
@@ -78,7 +83,7 @@ def operation() -> _Operation:
 
 
 def register(forkable: Forkable) -> None:
-    """Have it closed before every fork, as long as it lives."""
+    """Have it closed before every fork, and told in the child, as long as it lives."""
     with _gate.changed:
         if not _hooked.is_set() and hasattr(os, "register_at_fork"):
             os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
@@ -109,3 +114,5 @@ def _in_child() -> None:
     global _gate
     _gate = _Gate()
     _gate.under_way = 1 if _depth.value else 0
+    for forkable in list(_held):
+        forkable.forked()

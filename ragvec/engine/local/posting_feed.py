@@ -120,7 +120,7 @@ class PostingFeed:
         end = min(self._store.block_end, rows)
         while (first := self._store.covered) < end:
             metadata = self._records.metadata(first, min(first + _STEP, end))
-            with self._lock:
+            with operation(), self._lock:  # a child forked meanwhile would find the lock taken for ever
                 if self._store.covered == first:
                     self._store.extend(first, metadata)
 

@@ -154,6 +154,10 @@ class Database:
         if self._mark is not None:
             self._mark.close()
 
+    def forked(self) -> None:
+        """In the child of a fork: start anew, leaving alone what belongs to the parent."""
+        self._after_fork()
+
     def _begin_mark(self, connection: sqlite3.Connection) -> bytes:
         if self._mark is None:
             return b""
@@ -206,11 +210,14 @@ class Database:
 
     def _after_fork(self) -> None:
         if self._pid != os.getpid():
-            _abandoned.append(self._idle)
+            if self._idle:
+                _abandoned.append(self._idle)
             self._idle = []
             self._finalizer = weakref.finalize(self, _close_idle, self._idle, os.getpid())
             self._lock = threading.Lock()
             self._write_lock = threading.Lock()
+            if self._mark is not None:
+                self._mark = ChangeMark(self._mark.path, read_only=self.read_only)
             self._pid = os.getpid()
 
     def _take(self) -> tuple[sqlite3.Connection, bool]:
