@@ -22,6 +22,7 @@ __all__ = ["read_array", "read_arrays"]
 _STUMBLES = (
     EOFError,
     KeyError,
+    MemoryError,
     NotImplementedError,
     OverflowError,
     RecursionError,

@@ -54,7 +54,7 @@ def read_report(folder: Path, *, backend: str, version: int) -> BuildReport:
     """The report in `folder`. Raises Corrupted when there is none, or one of another backend or format."""
     try:
         description = msgspec.json.decode((folder / _REPORT).read_bytes(), type=_Description)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupted(f"`{folder / _REPORT}` does not describe a segment: {error}", store=str(folder)) from error
     if (description.backend, description.format) != (backend, version):
         raise Corrupted(
@@ -69,7 +69,7 @@ def read_description(folder: Path) -> BuildReport:
     """The report of the segment in `folder`, whichever backend wrote it. Raises Corrupted when there is none."""
     try:
         return msgspec.json.decode((folder / _REPORT).read_bytes(), type=_Description).report
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupted(f"`{folder / _REPORT}` does not describe a segment: {error}", store=str(folder)) from error
 
 
@@ -77,7 +77,7 @@ def written_by(folder: Path) -> str | None:
     """The name of the backend that wrote the segment in `folder`; None when that cannot be read."""
     try:
         return msgspec.json.decode((folder / _REPORT).read_bytes(), type=_Author).backend
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

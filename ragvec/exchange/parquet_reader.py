@@ -58,10 +58,14 @@ def open_parquet(source: str | Path | BinaryIO, *, name: str, foreign: Foreign) 
     parquet = require("pyarrow.parquet", extra=EXTRA, purpose=PURPOSE)
     try:
         file = parquet.ParquetFile(str(source) if isinstance(source, Path) else source, memory_map=False)
-    except (OSError, arrow.ArrowException) as error:
+    except (OSError, arrow.ArrowException, UnicodeDecodeError) as error:
         raise DocumentError(f"cannot read {name}: {_first_line(error)}", source=name) from error
     with file:
-        yield ParquetReader(file, arrow, name=name, foreign=foreign)
+        try:
+            reader = ParquetReader(file, arrow, name=name, foreign=foreign)
+        except (OSError, arrow.ArrowException, UnicodeDecodeError) as error:
+            raise DocumentError(f"cannot read {name}: {_first_line(error)}", source=name) from error
+        yield reader
 
 
 class ParquetReader:
@@ -110,7 +114,7 @@ class ParquetReader:
             for batch in self._file.iter_batches(batch_size=size, columns=columns):
                 yield self._converted(batch, first)
                 first += batch.num_rows
-        except (OSError, self._arrow.ArrowException) as error:
+        except (OSError, self._arrow.ArrowException, UnicodeDecodeError) as error:
             raise DocumentError(f"cannot read {self._name}: {_first_line(error)}", source=self._name) from error
         if first != self._file.metadata.num_rows:
             raise DocumentError(f"{self._name} ends after {first:,} rows", source=self._name)
@@ -216,7 +220,7 @@ class ParquetReader:
     def _own_header(self, told: bytes) -> dict[str, Any]:
         try:
             header = _decode(told)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise DocumentError(f"the header of {self._name} is damaged: {error}", source=self._name) from error
         if not isinstance(header.get("columns"), list):
             raise DocumentError(f"the header of {self._name} names no columns", source=self._name)

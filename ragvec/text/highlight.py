@@ -21,7 +21,7 @@ __all__ = ["CUT", "Excerpt", "Span", "best_window", "excerpt", "highlights"]
 CUT = "..."
 """What marks an end at which text was left out."""
 
-_UNIT = re.compile(rf"[{UNSPACED}][^\w\s]*|[^\s{UNSPACED}]{{1,60}}")
+_UNIT = re.compile(rf"[{UNSPACED}][^\w\s]{{0,59}}|[^\s{UNSPACED}]{{1,60}}")
 _SENTENCE_START = re.compile(r"(?:[.!?…][\"'”’»)\]]*\s+|[。！？]|\n\s*)(?=\S)")
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
 

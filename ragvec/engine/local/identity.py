@@ -89,7 +89,7 @@ def read_identity(folder: Path) -> IndexSpec | None:
         if zlib.crc32(bytes(found.spec)) != found.crc:
             raise Corrupted(f"`{path}` does not match its checksum; the catalog has what it said", store=str(path))
         return msgspec.json.decode(found.spec, type=IndexSpec)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupted(f"`{path}` does not describe an index: {error}", store=str(path)) from error
 
 

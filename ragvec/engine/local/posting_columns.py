@@ -7,6 +7,7 @@ and the answer to a range is one slice of `rows`.
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
@@ -35,6 +36,8 @@ Kind: TypeAlias = Literal["string", "boolean", "number", "listed_number", "giant
 """Comparisons look at no lists, so numbers within lists have a column of their own; so have giants, the integers beyond
 ±2^64 that no double equals."""
 
+_TEXTS = ("string", "giant", "listed_giant")
+_GIANT = re.compile(rb"-?[0-9a-f]{1,4096}")
 _KEPT_FROM = 2_048
 _RELATIONS = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 
@@ -62,7 +65,7 @@ class Column:
 
         A pair that repeats, as from a list that holds a value twice, counts once.
         """
-        texts = kind in ("string", "giant", "listed_giant")
+        texts = kind in _TEXTS
         keys = [encoded(value) for value in values] if texts else values
         order = sorted(range(len(keys)), key=keys.__getitem__)
         ordered: Any = [keys[at] for at in order]
@@ -78,14 +81,29 @@ class Column:
         return cls(sorted_values, offsets=offsets, rows=rows[new], first=first, last=last)
 
     @classmethod
-    def from_sections(cls, sections: Mapping[str, npt.NDArray[Any]], *, first: int, last: int) -> Column:
-        """The column that `sections()` described. Raises KeyError when an array is missing."""
+    def from_sections(cls, sections: Mapping[str, npt.NDArray[Any]], *, kind: Kind, first: int, last: int) -> Column:
+        """The column that `sections()` described. Raises KeyError when an array is missing, ValueError when one does
+        not go with the others."""
         values: Numbers | Texts
-        if "blob" in sections:
-            values = Texts(sections["blob"], sections["starts"])
+        if kind in _TEXTS:
+            blob, starts = sections["blob"], sections["starts"]
+            _check_spans(starts, len(blob))
+            _check("blob", blob.dtype == np.uint8)
+            values = Texts(blob, starts)
+            if kind != "string":
+                _check("giants", all(_GIANT.fullmatch(text) for text in values))
         else:
-            values = Numbers(sections["doubles"], sections.get("residuals"))
-        return cls(values, offsets=sections["offsets"], rows=sections["rows"], first=first, last=last)
+            doubles, residuals = sections["doubles"], sections.get("residuals")
+            _check("doubles", doubles.dtype == np.float64)
+            _check("residuals", residuals is None or (residuals.dtype == np.int16 and len(residuals) == len(doubles)))
+            values = Numbers(doubles, residuals)
+        offsets, rows = sections["offsets"], sections["rows"]
+        _check_spans(offsets, len(rows))
+        _check("offsets", len(offsets) == len(values) + 1)
+        _check(
+            "rows", rows.dtype == np.uint32 and (not len(rows) or first <= int(rows.min()) <= int(rows.max()) < last)
+        )
+        return cls(values, offsets=offsets, rows=rows, first=first, last=last)
 
     def sections(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays to store, by name."""
@@ -107,6 +125,17 @@ class Column:
         if len(positions) <= 16 and int(lengths.sum()) >= _KEPT_FROM:
             return BitMap.union(*(self.between(int(position), int(position) + 1) for position in positions))
         return bitmap_of(self.rows[_spans(starts, lengths)], first=self.first, last=self.last)
+
+
+def _check(name: str, holds: bool) -> None:
+    if not holds:
+        raise ValueError(f"the array `{name}` does not go with the others")
+
+
+def _check_spans(ends: npt.NDArray[Any], length: int) -> None:
+    """Spans laid end to end over so many elements."""
+    whole = ends.dtype in (np.uint32, np.uint64) and len(ends) > 0 and ends[0] == 0 and ends[-1] == length
+    _check("offsets", bool(whole and (ends[1:] >= ends[:-1]).all()))
 
 
 def _kept_bitmaps(rows: RowArray, first: int, last: int) -> Callable[[int, int], BitMap]:

@@ -205,7 +205,7 @@ def open_run(path: Path, *, non_filterable: Iterable[str], checksums: Checksums 
         raise _damaged(path, "the header does not match its checksum")
     try:
         header = msgspec.msgpack.decode(encoded, type=_Header)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(path, f"the header is not one: {error}") from error
     if (header.first, header.last) != run_range(path.name):
         raise _damaged(path, f"it holds the rows [{header.first}, {header.last})")
@@ -250,11 +250,16 @@ class _MappedFields(Mapping[str, FieldPostings]):
         try:
             columns = {
                 kind: Column.from_sections(
-                    {name: self._array(section) for name, section in sections.items()}, first=first, last=last
+                    {name: self._array(section) for name, section in sections.items()},
+                    kind=kind,
+                    first=first,
+                    last=last,
                 )
                 for kind, sections in field.columns.items()
             }
             exists = BitMap.deserialize(self._array(field.exists).tobytes())
+            if exists and exists.max() >= last:
+                raise ValueError(f"row {exists.max()} is beyond it")
         except (KeyError, ValueError, TypeError) as error:
             raise _damaged(self._path, f"its description is wrong: {error}") from error
         return FieldPostings(exists, columns)

@@ -29,7 +29,9 @@ def load_docx(path: Path, limits: FileLimits) -> Extract:
     docx = require("docx", extra="embed", purpose="Reading docx files", package="python-docx")
     # A damaged file shows itself in whichever part of the zip, the XML or the styles it is damaged.
     damage = (
+        docx.exceptions.PythonDocxError,
         docx.opc.exceptions.OpcError,
+        docx.oxml.exceptions.XmlchemyError,
         zipfile.BadZipFile,
         zlib.error,
         struct.error,
