@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from ragvec.errors import InvalidRequest
 from ragvec.filters.nodes import EVERYTHING, And, Exists, Filter, In, Not, Or
 from ragvec.kendra.limits import Limits
-from ragvec.kendra.problems import unexpected
+from ragvec.kendra.problems import shown, unexpected
 from ragvec.pipeline.passages import ACL_ALLOW, ACL_DENY
 
 __all__ = ["allowed", "not_denied", "principals", "user_context", "visible_to"]
@@ -47,7 +47,7 @@ def user_context(context: Mapping[str, object] | None, *, limits: Limits, path: 
     given = {name: value for name, value in (context or {}).items() if value is not None}
     unknown = given.keys() - {"Token", "UserId", "Groups", "DataSourceGroups"}
     if unknown:
-        raise InvalidRequest(f"Unknown member {min(unknown)!r} - at `{path}`", path=path)
+        raise InvalidRequest(f"Unknown member {shown(min(map(str, unknown)))} - at `{path}`", path=path)
     if "Token" in given and len(given) > 1:
         raise unexpected("either Token, or UserId and Groups", "both", path=path)
     for name in ("Token", "DataSourceGroups"):
@@ -66,14 +66,14 @@ def user_context(context: Mapping[str, object] | None, *, limits: Limits, path: 
 
 def _principal(value: object, *, path: str, limits: Limits) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= limits.principal_length:
-        got = f"{len(value)} characters" if isinstance(value, str) else repr(value)
+        got = f"{len(value)} characters" if isinstance(value, str) else shown(value)
         raise unexpected(f"text of 1 to {limits.principal_length} characters", got, path=path)
     return value
 
 
 def _groups(value: object, *, path: str, limits: Limits) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)):
-        raise unexpected("a list of group names", repr(value), path=path)
+        raise unexpected("a list of group names", shown(value), path=path)
     if not value or (limits.principals is not None and len(value) > limits.principals):
         raise unexpected(f"1 to {limits.principals or 'any number of'} groups", len(value), path=path)
     return tuple(_principal(group, path=f"{path}[{i}]", limits=limits) for i, group in enumerate(value))

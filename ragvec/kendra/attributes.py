@@ -19,7 +19,7 @@ import msgspec
 
 from ragvec.errors import InvalidRequest
 from ragvec.kendra.limits import Limits
-from ragvec.kendra.problems import unexpected
+from ragvec.kendra.problems import shown, unexpected
 from ragvec.pipeline.passages import ACL_ALLOW, ACL_DENY, DOCUMENT_ID, FILE_TYPE, AttributeType
 from ragvec.types import Scalar
 
@@ -137,7 +137,7 @@ class Schema(msgspec.Struct, frozen=True):
         try:
             return self.fields[name]
         except KeyError:
-            message = f"The index has no field {name!r} - at `{path}`; {self.instead_of(name)}"
+            message = f"The index has no field {shown(name)} - at `{path}`; {self.instead_of(name)}"
             raise InvalidRequest(message, path=path) from None
 
     def instead_of(self, name: str) -> str:
@@ -149,14 +149,14 @@ class Schema(msgspec.Struct, frozen=True):
         """The field of this name, to count values of. Raises InvalidRequest: there is none, or it cannot be."""
         field = self.field(name, path=path)
         if not field.facetable:
-            raise InvalidRequest(f"The field {name!r} is not facetable - at `{path}`", path=path)
+            raise InvalidRequest(f"The field {shown(name)} is not facetable - at `{path}`", path=path)
         return field
 
     def sortable(self, name: str, *, path: str) -> Field:
         """The field of this name, to sort on. Raises InvalidRequest: there is none, or it has no order."""
         field = self.field(name, path=path)
         if not field.sortable:
-            raise InvalidRequest(f"The field {name!r} is not sortable - at `{path}`", path=path)
+            raise InvalidRequest(f"The field {shown(name)} is not sortable - at `{path}`", path=path)
         return field
 
 
@@ -190,7 +190,7 @@ def epoch_seconds(value: object, *, path: str) -> int | float:
     elif isinstance(value, date):
         value = (datetime(value.year, value.month, value.day, tzinfo=timezone.utc) - _EPOCH).total_seconds()
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise unexpected("a datetime, ISO 8601 text or epoch seconds", repr(value), path=path)
+        raise unexpected("a datetime, ISO 8601 text or epoch seconds", shown(value), path=path)
     return int(value) if value == int(value) else value
 
 
@@ -202,7 +202,7 @@ def _from_iso(text: str, *, path: str) -> datetime:
     try:
         return datetime.fromisoformat(normal)
     except ValueError:
-        raise unexpected("a date in ISO 8601", repr(text), path=path) from None
+        raise unexpected("a date in ISO 8601", shown(text), path=path) from None
 
 
 def read_value(value: object, *, path: str, limits: Limits) -> tuple[ValueMember, Scalar | tuple[str, ...]]:
@@ -212,7 +212,7 @@ def read_value(value: object, *, path: str, limits: Limits) -> tuple[ValueMember
         InvalidRequest: none or several members, an unknown one, a value of a wrong type, or beyond a limit.
     """
     if not isinstance(value, Mapping):
-        raise unexpected(f"an object with one of {', '.join(_MEMBERS)}", repr(value), path=path)
+        raise unexpected(f"an object with one of {', '.join(_MEMBERS)}", shown(value), path=path)
     given = [name for name, member in value.items() if member is not None]
     if len(given) != 1 or given[0] not in _MEMBERS:
         got = ", ".join(map(str, given)) or "nothing"
@@ -226,13 +226,13 @@ def read_value(value: object, *, path: str, limits: Limits) -> tuple[ValueMember
     if member == "DateValue":
         return member, epoch_seconds(content, path=path)
     if isinstance(content, bool) or not isinstance(content, int) or not -(2**63) <= content < 2**63:
-        raise unexpected("a whole number of 64 bits", repr(content), path=path)
+        raise unexpected("a whole number of 64 bits", shown(content), path=path)
     return member, content
 
 
 def _read_string(value: object, *, path: str, limits: Limits) -> str:
     if not isinstance(value, str):
-        raise unexpected("text", repr(value), path=path)
+        raise unexpected("text", shown(value), path=path)
     if not value or (limits.string_value is not None and len(value) > limits.string_value):
         raise unexpected(f"1 to {limits.string_value or 'any number of'} characters", len(value), path=path)
     return value
@@ -241,7 +241,7 @@ def _read_string(value: object, *, path: str, limits: Limits) -> str:
 def read_strings(value: object, *, path: str, limits: Limits, most: int | None) -> tuple[str, ...]:
     """A list of 1 to `most` texts as a tuple; None lifts the limit. Raises InvalidRequest for anything else."""
     if not isinstance(value, (list, tuple)):
-        raise unexpected("a list of texts", repr(value), path=path)
+        raise unexpected("a list of texts", shown(value), path=path)
     if not value or (most is not None and len(value) > most):
         raise unexpected(f"a list of 1 to {most or 'any number of'} texts", len(value), path=path)
     return tuple(_read_string(text, path=f"{path}[{i}]", limits=limits) for i, text in enumerate(value))
@@ -264,7 +264,7 @@ def operand(field: Field, member: ValueMember, value: Scalar | tuple[str, ...], 
         except (KeyError, ValueError):
             raise InvalidRequest(
                 f"Expected {'true or false' if field.type == 'BOOLEAN' else 'a number'} for the field {field.name!r}, "
-                f"got {value!r} - at `{path}`",
+                f"got {shown(value)} - at `{path}`",
                 path=path,
             ) from None
     raise InvalidRequest(

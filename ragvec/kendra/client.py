@@ -14,7 +14,7 @@ from ragvec.errors import IndexNotFound, InvalidRequest, RagvecError, ResourceNo
 from ragvec.kendra.describe import describe_index, is_query_index, summary
 from ragvec.kendra.errors import DIALECT, client_error
 from ragvec.kendra.index import QueryIndex
-from ragvec.kendra.problems import unexpected
+from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.render import new_query_id, render_query, render_retrieve
 from ragvec.kendra.request import read_query, read_retrieve
 from ragvec.kendra.settings import Settings
@@ -111,10 +111,10 @@ class Client:
         longest = self.settings.limits.page_of_indices
         most = longest if most is None else most
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= longest:
-            raise unexpected(f"a whole number from 1 to {longest}", repr(most), path="MaxResults")
+            raise unexpected(f"a whole number from 1 to {longest}", shown(most), path="MaxResults")
         token = members.get("NextToken")
         if token is not None and not isinstance(token, str):
-            raise unexpected("text", repr(token), path="NextToken")
+            raise unexpected("text", shown(token), path="NextToken")
         after = tuple((token or "").split("/", 1))  # neither bucket nor index names hold a slash
         indexes = [index for bucket in self.store.buckets() for index in bucket.indexes() if is_query_index(index)]
         rest = [index for index in indexes if (index.bucket.name, index.name) > after]
@@ -125,7 +125,7 @@ class Client:
 
     def _index(self, uid: object, *, path: str) -> QueryIndex:
         if not isinstance(uid, str) or len(uid) != _ID_LENGTH:
-            raise unexpected(f"the id of an index, of {_ID_LENGTH} characters", repr(uid), path=path)
+            raise unexpected(f"the id of an index, of {_ID_LENGTH} characters", shown(uid), path=path)
         try:
             index = self.store.index_by_uid(uid)
         except IndexNotFound as error:
@@ -161,5 +161,5 @@ def _known(members: Mapping[str, Any], *names: str, operation: str) -> None:
     unknown = sorted(members.keys() - set(names))
     if unknown:
         raise InvalidRequest(
-            f"Unknown member {unknown[0]!r} of {operation}; known are {', '.join(names)}", path=unknown[0]
+            f"Unknown member {shown(unknown[0])} of {operation}; known are {', '.join(names)}", path=unknown[0]
         )

@@ -16,7 +16,7 @@ from ragvec.filters.nodes import And, Compare, Eq, Filter, In, Not, Operator, Or
 from ragvec.kendra.access import allowed, not_denied, principals
 from ragvec.kendra.attributes import Schema, operand, read_strings, read_value
 from ragvec.kendra.limits import Limits
-from ragvec.kendra.problems import unexpected
+from ragvec.kendra.problems import shown, unexpected
 
 __all__ = ["compile_filter", "leaves"]
 
@@ -80,7 +80,7 @@ class _Compiler:
     def node(self, raw: object, *, level: int, negated: bool, path: str) -> Filter:
         """The filter object `raw`, which `level` And, Or and Not filters enclose."""
         if not isinstance(raw, Mapping):
-            raise unexpected("a filter object", repr(raw), path=path)
+            raise unexpected("a filter object", shown(raw), path=path)
         parts: list[Filter] = []
         for operator, content in raw.items():
             if content is None:
@@ -92,7 +92,7 @@ class _Compiler:
                 parts.append(self.condition(operator, content, negated=negated, path=place))
             else:
                 known = ", ".join((*_NESTING, *_CONDITIONS))
-                raise InvalidFilter(f"Unknown operator {operator!r} - at `{path}`; known are {known}", path=path)
+                raise InvalidFilter(f"Unknown operator {shown(operator)} - at `{path}`; known are {known}", path=path)
         return parts[0] if len(parts) == 1 else And(tuple(parts))
 
     def nested(self, operator: str, content: object, *, level: int, negated: bool, path: str) -> Filter:
@@ -102,7 +102,7 @@ class _Compiler:
         if operator == "NotFilter":
             return Not(self.node(content, level=level + 1, negated=True, path=path))
         if not isinstance(content, (list, tuple)):
-            raise unexpected("a list of filter objects", repr(content), path=path)
+            raise unexpected("a list of filter objects", shown(content), path=path)
         longest = self.limits.filter_members
         if longest is not None and len(content) > longest:
             raise InvalidFilter(f"AttributeFilter cannot have a length of more than {longest}", path=path)
@@ -117,10 +117,10 @@ class _Compiler:
 
     def condition(self, operator: str, content: object, *, negated: bool, path: str) -> Filter:
         if not isinstance(content, Mapping) or not isinstance(content.get("Key"), str) or "Value" not in content:
-            raise unexpected("an object with Key and Value", repr(content), path=path)
+            raise unexpected("an object with Key and Value", shown(content), path=path)
         unknown = content.keys() - {"Key", "Value"}
         if unknown:
-            raise InvalidFilter(f"Unknown member {min(map(str, unknown))!r} - at `{path}`", path=path)
+            raise InvalidFilter(f"Unknown member {shown(min(map(str, unknown)))} - at `{path}`", path=path)
         name, value = content["Key"], content["Value"]
         if name in ("_user_id", "_group_ids"):
             return self.principal(name, operator, value, negated=negated, path=path)

@@ -18,7 +18,7 @@ from ragvec.kendra.access import principals, visible_to
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.embedders import embedder_for
 from ragvec.kendra.limits import NATIVE
-from ragvec.kendra.problems import unexpected
+from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.query import Outcome, find_documents
 from ragvec.kendra.relevance import Scale, scale_for
 from ragvec.kendra.request import FacetRequest, Request, SortKey, conjunction, in_language, paging
@@ -121,7 +121,7 @@ class QueryIndex:
         Parameters and errors are those of `search`.
         """
         if not text.strip():
-            raise unexpected("text", repr(text), path="text")
+            raise unexpected("text", shown(text), path="text")
         schema = self.schema
         number, size = paging(page, page_size, limits=self.settings.limits)
         where = self._restriction(where, user=user, groups=groups, schema=schema)

@@ -17,7 +17,7 @@ from ragvec.kendra.access import user_context
 from ragvec.kendra.attributes import Field, Schema
 from ragvec.kendra.filters import compile_filter, leaves
 from ragvec.kendra.limits import Limits
-from ragvec.kendra.problems import unexpected
+from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.settings import Settings
 from ragvec.pipeline.passages import LANGUAGE_CODE
 
@@ -139,7 +139,7 @@ def paging(number: object, size: object, *, limits: Limits) -> tuple[int, int]:
     for name, value, default in (("PageNumber", number, 1), ("PageSize", size, limits.page_size_default)):
         value = default if value is None else value
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise unexpected("a whole number of at least 1", repr(value), path=name)
+            raise unexpected("a whole number of at least 1", shown(value), path=name)
         read.append(value)
     return read[0], min(read[1], limits.page_size or read[1])
 
@@ -148,7 +148,7 @@ def _given(members: Mapping[str, Any], *, known: frozenset[str], operation: str)
     unknown = sorted(members.keys() - known)
     if unknown:
         raise InvalidRequest(
-            f"Unknown member {unknown[0]!r} of {operation}; known are {', '.join(sorted(known))}", path=unknown[0]
+            f"Unknown member {shown(unknown[0])} of {operation}; known are {', '.join(sorted(known))}", path=unknown[0]
         )
     return {name: value for name, value in members.items() if value is not None}
 
@@ -164,7 +164,7 @@ def _refuse_unbuilt(given: Mapping[str, Any]) -> None:
         wanted.append("SpellCorrectionConfiguration")
     kind = given.get("QueryResultTypeFilter")
     if kind is not None and kind not in _RESULT_TYPES:
-        raise unexpected(f"one of {', '.join(_RESULT_TYPES)}", repr(kind), path="QueryResultTypeFilter")
+        raise unexpected(f"one of {', '.join(_RESULT_TYPES)}", shown(kind), path="QueryResultTypeFilter")
     if kind is not None and kind != "DOCUMENT":
         wanted.append(f"QueryResultTypeFilter {kind}")
     if wanted:
@@ -175,7 +175,7 @@ def _text(value: object, *, limits: Limits) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise unexpected("text", repr(value), path="QueryText")
+        raise unexpected("text", shown(value), path="QueryText")
     if limits.query_text is not None and len(value) > limits.query_text:
         raise InvalidRequest(
             f"Expected at most {limits.query_text} characters, got {len(value)} - at `QueryText`; shorten the query, "
@@ -188,7 +188,7 @@ def _text(value: object, *, limits: Limits) -> str | None:
 def _where(given: Mapping[str, Any], *, schema: Schema, settings: Settings) -> Filter:
     context = given.get("UserContext")
     if context is not None and not isinstance(context, Mapping):
-        raise unexpected("an object", repr(context), path="UserContext")
+        raise unexpected("an object", shown(context), path="UserContext")
     of_attributes = compile_filter(given.get("AttributeFilter"), schema=schema, limits=settings.limits)
     return conjunction(in_language(of_attributes, settings=settings), user_context(context, limits=settings.limits))
 
@@ -198,7 +198,7 @@ def _requested(value: object, *, limits: Limits) -> tuple[str, ...] | None:
     if value is None:
         return None
     if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
-        raise unexpected("a list of names", repr(value), path=path)
+        raise unexpected("a list of names", shown(value), path=path)
     if not value or (limits.requested_attributes is not None and len(value) > limits.requested_attributes):
         most = limits.requested_attributes or "any number of"
         raise unexpected(f"1 to {most} names", len(value), path=path)
@@ -208,18 +208,18 @@ def _requested(value: object, *, limits: Limits) -> tuple[str, ...] | None:
 def _check_visitor(value: object) -> None:
     """A visitor id changes no result; it is checked as Kendra describes it."""
     if value is not None and not (isinstance(value, str) and re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,255}", value)):
-        raise unexpected("1 to 256 letters, digits, '_' or '-'", repr(value), path="VisitorId")
+        raise unexpected("1 to 256 letters, digits, '_' or '-'", shown(value), path="VisitorId")
 
 
 def _objects(value: object, *, path: str, members: frozenset[str]) -> list[Mapping[str, Any]]:
     if not isinstance(value, (list, tuple)):
-        raise unexpected("a list of objects", repr(value), path=path)
+        raise unexpected("a list of objects", shown(value), path=path)
     for i, entry in enumerate(value):
         if not isinstance(entry, Mapping) or not isinstance(entry.get("DocumentAttributeKey"), str):
-            raise unexpected("an object with DocumentAttributeKey", repr(entry), path=f"{path}[{i}]")
+            raise unexpected("an object with DocumentAttributeKey", shown(entry), path=f"{path}[{i}]")
         unknown = sorted(map(str, entry.keys() - members))
         if unknown:
-            raise InvalidRequest(f"Unknown member {unknown[0]!r} - at `{path}[{i}]`", path=f"{path}[{i}]")
+            raise InvalidRequest(f"Unknown member {shown(unknown[0])} - at `{path}[{i}]`", path=f"{path}[{i}]")
     return list(value)
 
 
@@ -240,7 +240,7 @@ def _facet_level(value: object, *, schema: Schema, limits: Limits, path: str, le
         most = limits.facet_values_default if most is None else most
         if isinstance(most, bool) or not isinstance(most, int) or not 0 <= most <= (limits.facet_values or most):
             raise unexpected(
-                f"a whole number from 0 to {limits.facet_values or 'any'}", repr(most), path=f"{place}.MaxResults"
+                f"a whole number from 0 to {limits.facet_values or 'any'}", shown(most), path=f"{place}.MaxResults"
             )
         inner = entry.get("Facets") or ()
         if inner and (level >= limits.nested_facets or len(inner) > 1):
@@ -267,7 +267,7 @@ def _sorting(given: Mapping[str, Any], *, schema: Schema, limits: Limits) -> tup
         place = path if one is not None else f"{path}[{i}]"
         order = entry.get("SortOrder")
         if order not in ("ASC", "DESC"):
-            raise unexpected("ASC or DESC", repr(order), path=place)
+            raise unexpected("ASC or DESC", shown(order), path=place)
         field = schema.sortable(entry["DocumentAttributeKey"], path=f"{place}.DocumentAttributeKey")
         keys.append(SortKey(field, order == "DESC"))
     return tuple(keys)
