@@ -247,3 +247,17 @@ def test_tuning_a_small_index_tells_that_it_is_exact(index: ragvec.Index) -> Non
     assert (found.recall_target, found.recall, found.k, found.queries) == (0.9, 1.0, 2, 3)
     assert index.tune(recall_target=0.5).recall == 1.0
     assert index.query([1, 0, 0], k=1).keys == ["a"]
+
+
+def test_a_store_looks_after_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ragvec.Store("store") as store:
+        index = store.create_bucket("b").create_index("i", dimension=2)
+        index.put(["a"], [[1, 0]])
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert store.verify(deep=True).clean
+        store.backup(tmp_path / "backup")
+        index.put(["b"], [[0, 1]])
+    with ragvec.Store(tmp_path / "backup", read_only=True) as backup:
+        assert [record.key for record in backup.bucket("b").index("i").iter()] == ["a"]

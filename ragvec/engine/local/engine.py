@@ -93,6 +93,11 @@ class LocalEngine:
         """The secret that signs the store's page tokens."""
         return self.catalog.token_key
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the store, absolute, wherever the program has gone since it was opened."""
+        return self._folder.path
+
     def index(self, spec: IndexSpec) -> LocalIndex:
         """The open index of this spec (the same object while it stays open)."""
         latest = self._latest

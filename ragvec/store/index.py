@@ -1,42 +1,18 @@
-"""The Pythonic store: Store → Bucket → Index, numpy and pandas first, over the same operations as the boto3-shaped
-client.
-
-    store = ragvec.Store("my-store")
-    index = store.create_bucket("docs").create_index("pages", dimension=384)
-    index.put(["a", "b"], vectors, [{"year": 2024}, {"year": 2025}])
-    index.query(vector, k=10, where={"year": {"$gte": 2025}}).to_pandas()
-
-Buckets and indexes are handles: making one checks nothing, and each call finds the thing by name, so that one deleted
-or made anew by another process is seen at once.
-"""
+"""`Index`: a handle to an index, with every operation on its records."""
 
 from __future__ import annotations
 
-import html
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ragvec.api import buckets, indexes
-from ragvec.api.access import Session
 from ragvec.api.arguments import at_least_one, is_matrix, to_effort, to_filter, to_keys, to_metadata, to_recall_target
-from ragvec.api.client import Client
-from ragvec.api.dialects import NATIVE
 from ragvec.api.records import put_arrays, query_matrix, query_vector
-from ragvec.api.requests import CreateIndex, CreateVectorBucket, MetadataConfiguration
-from ragvec.engine.local.engine import LocalEngine
-from ragvec.engine.protocol import Engine, Explanation, IndexEngine, IndexSpec, IndexStats, Page, Tuning
-from ragvec.errors import (
-    BucketExists,
-    IndexExists,
-    InvalidKey,
-    InvalidRequest,
-    NotFound,
-)
+from ragvec.engine.protocol import Explanation, IndexEngine, IndexSpec, IndexStats, Tuning
+from ragvec.errors import InvalidKey, InvalidRequest, NotFound
 from ragvec.filters.nodes import Filter
 from ragvec.search.execute import search
 from ragvec.search.request import SearchRequest
@@ -46,173 +22,9 @@ from ragvec.types import Damaged, Metric, Record
 if TYPE_CHECKING:
     from tqdm.auto import tqdm
 
-__all__ = ["Bucket", "Index", "Store"]
+    from ragvec.store.bucket import Bucket
 
-_PAGE = 1000
-
-
-class Store:
-    """The store in the folder `path`, made when the folder is absent or empty; also over any `engine`.
-
-    `backend` is the library of the approximate index: "scann", "faiss", or "exact" for none; by default the best one
-    here. It is a matter of this opening, not of the store.
-
-    Raises:
-        NotAStore, StoreTooNew, StoreReadOnly: see those. InvalidRequest: there is no such backend. MissingExtra: it is
-        not installed.
-    """
-
-    def __init__(
-        self,
-        path: str | Path | None = None,
-        *,
-        read_only: bool = False,
-        backend: str | None = None,
-        engine: Engine | None = None,
-    ) -> None:
-        if (path is None) == (engine is None):
-            raise InvalidRequest("Expected exactly one of `path` and `engine`", path="path")
-        if engine is not None and backend is not None:
-            raise InvalidRequest("Expected `backend` with `path` only: an engine has one already", path="backend")
-        self.path = None if path is None else Path(path)
-        self.engine: Engine = (
-            LocalEngine(path, read_only=read_only, backend=backend) if path is not None else _given(engine)
-        )
-        self._session = Session(self.engine, NATIVE, account="000000000000", region="local")
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"Store({str(self.path)!r})" if self.path is not None else f"Store(engine={self.engine!r})"
-
-    def _repr_html_(self) -> str:
-        specs = [index.spec for bucket in self.buckets() for index in bucket.indexes()]
-        if not specs:
-            return f"<div>{html.escape(repr(self))}: no indexes</div>"
-        left = 'style="text-align:left"'
-        head = "".join(f"<th {left}>{name}</th>" for name in ("bucket", "index", "dimension", "metric"))
-        rows = "".join(
-            "<tr>"
-            + "".join(f"<td {left}>{value}</td>" for value in (spec.bucket, spec.name, spec.dimension, spec.metric))
-            + "</tr>"
-            for spec in specs
-        )
-        return f"<div>{html.escape(repr(self))}</div><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-    def bucket(self, name: str) -> Bucket:
-        """A handle to the bucket of this name, whether it exists or not."""
-        return Bucket(self, name)
-
-    def buckets(self) -> list[Bucket]:
-        """All buckets, in order of name."""
-        catalog = self.engine.catalog
-        found = _every(lambda after: catalog.buckets(prefix="", after=after, limit=_PAGE))
-        return [Bucket(self, bucket.name) for bucket in found]
-
-    def create_bucket(self, name: str, *, exist_ok: bool = False) -> Bucket:
-        """Make a bucket.
-
-        Raises:
-            InvalidName: 1 to 63 of a-z, 0-9, '-' and '.', with a letter or digit at each end. BucketExists: unless
-            `exist_ok`.
-        """
-        try:
-            buckets.create_vector_bucket(self._session, CreateVectorBucket(vector_bucket_name=name))
-        except BucketExists:
-            if not exist_ok:
-                raise
-        return Bucket(self, name)
-
-    def index_by_uid(self, uid: str) -> Index:
-        """The index with this UUID. Raises IndexNotFound."""
-        spec = self.engine.catalog.index_by_uid(uid)
-        return Bucket(self, spec.bucket).index(spec.name)
-
-    def client(self, *, dialect: str = "native") -> Client:
-        """A client in boto3's s3vectors shape on this store."""
-        return Client(self.engine, dialect=dialect)
-
-    def close(self) -> None:
-        """Wait for background work and release files; the store opens them again when it is used again."""
-        self.engine.close()
-
-
-class Bucket:
-    """A handle to a vector bucket."""
-
-    def __init__(self, store: Store, name: str) -> None:
-        self.store = store
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"Bucket({self.name!r})"
-
-    def exists(self) -> bool:
-        """Whether the bucket exists."""
-        try:
-            self.store.engine.catalog.bucket(self.name)
-        except NotFound:
-            return False
-        return True
-
-    def index(self, name: str) -> Index:
-        """A handle to the index of this name, whether it exists or not."""
-        return Index(self, name)
-
-    def indexes(self) -> list[Index]:
-        """All indexes, in order of name. Raises BucketNotFound."""
-        catalog = self.store.engine.catalog
-        found = list(_every(lambda after: catalog.indexes(self.name, prefix="", after=after, limit=_PAGE)))
-        return [Index(self, spec.name) for spec in found]
-
-    def create_index(
-        self,
-        name: str,
-        *,
-        dimension: int,
-        metric: Metric = "cosine",
-        non_filterable: Sequence[str] = (),
-        exist_ok: bool = False,
-    ) -> Index:
-        """Make an index of vectors of this dimension. `non_filterable` metadata keys are stored and returned, but not
-        indexed.
-
-        Raises:
-            InvalidRequest: a name, dimension, metric or key breaks its rule. BucketNotFound. IndexExists: unless
-            `exist_ok`, which still refuses one of another dimension, metric or non-filterable keys.
-        """
-        if isinstance(non_filterable, str):
-            raise InvalidRequest(
-                f"Expected a list of keys, got the text {non_filterable!r} - at `non_filterable`", path="non_filterable"
-            )
-        dimension = at_least_one(dimension, "dimension")
-        request = CreateIndex(
-            vector_bucket_name=self.name,
-            index_name=name,
-            data_type="float32",
-            dimension=dimension,
-            distance_metric=metric,
-            metadata_configuration=MetadataConfiguration(non_filterable_metadata_keys=list(non_filterable)),
-        )
-        try:
-            indexes.create_index(self.store._session, request)
-        except IndexExists:
-            spec = Index(self, name).spec
-            same = (spec.dimension, spec.metric, set(spec.non_filterable)) == (dimension, metric, set(non_filterable))
-            if not (exist_ok and same):
-                raise
-        return Index(self, name)
-
-    def delete(self, *, force: bool = False) -> None:
-        """Delete the bucket; with `force`, its indexes first. Raises BucketNotFound, BucketNotEmpty."""
-        if force:
-            for index in self.indexes():
-                index.delete_index()
-        self.store.engine.catalog.delete_bucket(self.name)
+__all__ = ["Index"]
 
 
 class Index:
@@ -451,22 +263,6 @@ class Index:
     def _open(self) -> tuple[IndexSpec, IndexEngine]:
         spec = self.spec
         return spec, self.bucket.store.engine.index(spec)
-
-
-def _every(page_after: Callable[[str | None], Page]) -> Iterator[Any]:
-    """The items of all pages."""
-    after: str | None = None
-    while True:
-        page = page_after(after)
-        yield from page.items
-        if page.next_after is None:
-            return
-        after = page.next_after
-
-
-def _given(engine: Engine | None) -> Engine:
-    assert engine is not None, "checked by the caller"
-    return engine
 
 
 def _bar(total: int) -> tqdm[Any]:

@@ -1,0 +1,93 @@
+"""`Bucket`: a handle to a vector bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ragvec.api import indexes
+from ragvec.api.arguments import at_least_one
+from ragvec.api.requests import CreateIndex, MetadataConfiguration
+from ragvec.errors import IndexExists, InvalidRequest, NotFound
+from ragvec.store.index import Index
+from ragvec.store.pages import PAGE, every
+from ragvec.types import Metric
+
+if TYPE_CHECKING:
+    from ragvec.store.store import Store
+
+__all__ = ["Bucket"]
+
+
+class Bucket:
+    """A handle to a vector bucket."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store = store
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Bucket({self.name!r})"
+
+    def exists(self) -> bool:
+        """Whether the bucket exists."""
+        try:
+            self.store.engine.catalog.bucket(self.name)
+        except NotFound:
+            return False
+        return True
+
+    def index(self, name: str) -> Index:
+        """A handle to the index of this name, whether it exists or not."""
+        return Index(self, name)
+
+    def indexes(self) -> list[Index]:
+        """All indexes, in order of name. Raises BucketNotFound."""
+        catalog = self.store.engine.catalog
+        found = list(every(lambda after: catalog.indexes(self.name, prefix="", after=after, limit=PAGE)))
+        return [Index(self, spec.name) for spec in found]
+
+    def create_index(
+        self,
+        name: str,
+        *,
+        dimension: int,
+        metric: Metric = "cosine",
+        non_filterable: Sequence[str] = (),
+        exist_ok: bool = False,
+    ) -> Index:
+        """Make an index of vectors of this dimension. `non_filterable` metadata keys are stored and returned, but not
+        indexed.
+
+        Raises:
+            InvalidRequest: a name, dimension, metric or key breaks its rule. BucketNotFound. IndexExists: unless
+            `exist_ok`, which still refuses one of another dimension, metric or non-filterable keys.
+        """
+        if isinstance(non_filterable, str):
+            raise InvalidRequest(
+                f"Expected a list of keys, got the text {non_filterable!r} - at `non_filterable`", path="non_filterable"
+            )
+        dimension = at_least_one(dimension, "dimension")
+        request = CreateIndex(
+            vector_bucket_name=self.name,
+            index_name=name,
+            data_type="float32",
+            dimension=dimension,
+            distance_metric=metric,
+            metadata_configuration=MetadataConfiguration(non_filterable_metadata_keys=list(non_filterable)),
+        )
+        try:
+            indexes.create_index(self.store._session, request)
+        except IndexExists:
+            spec = Index(self, name).spec
+            same = (spec.dimension, spec.metric, set(spec.non_filterable)) == (dimension, metric, set(non_filterable))
+            if not (exist_ok and same):
+                raise
+        return Index(self, name)
+
+    def delete(self, *, force: bool = False) -> None:
+        """Delete the bucket; with `force`, its indexes first. Raises BucketNotFound, BucketNotEmpty."""
+        if force:
+            for index in self.indexes():
+                index.delete_index()
+        self.store.engine.catalog.delete_bucket(self.name)
