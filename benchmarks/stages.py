@@ -24,7 +24,8 @@ import numpy as np
 
 import ragvec
 from benchmarks.data import collection
-from ragvec.ann.exact import nearest_of_few
+from ragvec.ann.few import Few
+from ragvec.distance import Probe
 
 QUERIES = 2000
 
@@ -70,7 +71,9 @@ def main() -> None:
             return stored.take(found, axis=0, out=tile[: len(found)], mode="clip")
 
         def rescore(query: np.ndarray) -> object:
-            return nearest_of_few(stored, query, candidates=propose(query), k=10, norms=segment.norms)
+            few = Few.of(stored, Probe.of(query), norms=segment.norms)
+            few.look(propose(query))
+            return few.settle(10)
 
         steps: list[tuple[str, Callable[[np.ndarray], object]]] = [
             ("projection of the query to the coordinates of the first pass", projection.query),

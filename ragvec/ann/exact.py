@@ -8,27 +8,22 @@ at the few that an index proposed.
 
 from __future__ import annotations
 
-import math
-import struct
 import threading
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ragvec.distance import Probe, cosine_error, dots, exact_distances, lower_upper_bounds, safe_norms, slack
+from ragvec.distance import Probe, dots, exact_distances, lower_upper_bounds, safe_norms, slack
 from ragvec.types import Distances, FloatMatrix, FloatVector, Metric, RowArray
 
-__all__ = ["Neighbours", "among", "nearest", "nearest_of_few", "rescore"]
+__all__ = ["Neighbours", "among", "nearest", "rescore"]
 
-_vecdot: Any = getattr(np, "vecdot", None)  # numpy 2
 _Positions = npt.NDArray[np.intp]
 
 _TILE_ENTRIES = 1 << 17
 """Entries gathered at a time, 512 KB: more would leave the processor's own cache before it is read again."""
-_SAFE_RANGE = (1e-6, 1e6)
-"""Norms of rows and queries between which their float32 products are as exact as their error bound says."""
 _FEW = 64
 """Choosing among rows costs as much as the distances of this many."""
 _TOUCH = 32
@@ -80,56 +75,6 @@ def rescore(
     ordered = candidates.astype(np.intp)
     ordered.sort()
     return _gather(rows, Probe.of(query), ordered, k=k, metric=metric, norms=norms)
-
-
-def nearest_of_few(
-    rows: FloatMatrix, query: FloatVector, *, candidates: RowArray, k: int, norms: tuple[float, float]
-) -> Neighbours | None:
-    """As `rescore` under cosine, for some dozen candidates of rows whose `norms` lie in a narrow range, in half the
-    time; None where the order needs a closer look: a distance too near to where it rounds otherwise, or a tie.
-
-    Most of the time at this size goes into calls rather than numbers, so there are few. The norms' range takes the part
-    of the norms: with p the product of a row and the query, a row may be among the nearest if p is at least
-    (least / greatest) × the k-th p, both less their rounding error.
-    """
-    count = len(candidates)
-    least, greatest = norms
-    if (
-        _vecdot is None
-        or not 0 < k < count <= _TILE_ENTRIES // rows.shape[1]
-        or not _SAFE_RANGE[0] < least <= greatest < _SAFE_RANGE[1]
-    ):
-        return None
-    wide = query.astype(np.float64)
-    square = float(wide.dot(wide))
-    length = math.sqrt(square)
-    if not _SAFE_RANGE[0] < length < _SAFE_RANGE[1]:
-        return None
-    tile = _scratch.tile(count, rows.shape[1])
-    _copy(rows, candidates.astype(np.intp), tile)
-    products = _vecdot(tile, query)
-    ranked = products.copy()
-    ranked.partition(count - k)
-    limit = float(ranked[count - k])
-    if limit <= 0.0:
-        return None
-    error = slack(rows.shape[1]) * greatest * length
-    chosen = (products >= np.float32((limit - error) * (least / greatest) - error)).nonzero()[0]
-    block = tile.take(chosen, axis=0).astype(np.float64)
-    distances = [
-        1.0 - product / math.sqrt(norm * square)
-        for product, norm in zip(_vecdot(block, wide).tolist(), _vecdot(block, block).tolist(), strict=True)
-    ]
-    margin = cosine_error(rows.shape[1])
-    low = struct.pack(f"{len(distances)}f", *[distance - margin for distance in distances])
-    if low != struct.pack(f"{len(distances)}f", *[distance + margin for distance in distances]):
-        return None
-    rounded = struct.unpack(f"{len(distances)}f", low)
-    order = sorted(range(len(rounded)), key=rounded.__getitem__)[: k + 1]
-    best = [rounded[at] for at in order]
-    if len(set(best)) < len(best):
-        return None
-    return Neighbours(candidates[chosen[order[:k]]], np.array(best[:k], dtype=np.float32))
 
 
 def among(

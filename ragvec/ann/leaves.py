@@ -30,6 +30,7 @@ import numpy.typing as npt
 from ragvec.ann import sketch
 from ragvec.ann.calibration import Calibration, Contenders, Trial, first_looked
 from ragvec.ann.exact import Neighbours, rescore
+from ragvec.ann.few import Few
 from ragvec.ann.projection import Frame
 from ragvec.distance import Probe
 from ragvec.errors import Corrupted
@@ -56,6 +57,7 @@ _ALL = 256
 _LEAST_K = 10
 _COARSE = 16384
 """From this many matches on, a first look at a third of the query's bits saves more than it costs."""
+_MOST_REACHES = 256
 _DEVIATIONS = 2.5
 """How far, in standard deviations, the bits not looked at may add to an estimate."""
 
@@ -133,6 +135,7 @@ class Leaves:
         self.calibration = calibration
         self._codes = codes
         self.axes = axes
+        self._reaches: dict[tuple[float, int], float] = {}
 
     @classmethod
     def measure(
@@ -245,7 +248,7 @@ class Leaves:
         """
         lost = (1.0 - recall_target) / effort
         first = first_looked(k)
-        reach = self.calibration.reach(lost, k) if lost > 0 else math.inf
+        reach = self._reach(lost, k)
         if len(grouped) <= max(_ALL, first) or reach == math.inf:
             return self._every(rows, query, grouped, k)
         search = _Search(self, rows, Probe.of(query), grouped, reach)
@@ -255,6 +258,44 @@ class Leaves:
             search.narrow(wanted, first)
         visit = search.finish(wanted, first)
         return visit if wanted == k else visit.cut(k)
+
+    def look(
+        self,
+        few: Few,
+        query: Probe,
+        grouped: Grouped,
+        *,
+        first: int,
+        k: int,
+        effort: float = 1.0,
+        recall_target: float = 0.98,
+    ) -> bool:
+        """As `nearest`, by `few`, in whose rows the segment's begin at `first`: it looks at the matches that may be among
+        the `k` nearest of these and of what it has looked at before. False, and nothing was looked at, where that takes
+        more: many matches, or all of them.
+        """
+        lost = (1.0 - recall_target) / effort
+        wanted = max(k, _LEAST_K)
+        start = first_looked(k)
+        reach = self._reach(lost, k)
+        if len(grouped) <= max(_ALL, start):
+            few.look(grouped.rows + np.uint32(first))
+            return True
+        if reach == math.inf or len(grouped) >= _COARSE:
+            return False
+        search = _Search(self, None, query, grouped, reach)
+        search.look(few, wanted, start, first=first)
+        return True
+
+    def _reach(self, lost: float, k: int) -> float:
+        """`Calibration.reach`, remembered."""
+        found = self._reaches.get((lost, k))
+        if found is None:
+            found = self.calibration.reach(lost, k) if lost > 0 else math.inf
+            if len(self._reaches) >= _MOST_REACHES:
+                self._reaches.clear()
+            self._reaches[lost, k] = found
+        return found
 
     def cost(self, matches: int, k: int, *, recall_target: float = 0.98) -> float:
         """How many of `matches` rows `nearest` scores exactly, on average, when a filter has nothing to do with the
@@ -309,7 +350,7 @@ class _Search:
     the product of the query's weights with the row's signs.
     """
 
-    def __init__(self, leaves: Leaves, rows: FloatMatrix, probe: Probe, grouped: Grouped, reach: float) -> None:
+    def __init__(self, leaves: Leaves, rows: FloatMatrix | None, probe: Probe, grouped: Grouped, reach: float) -> None:
         self._rows = rows
         self._probe = probe
         self._frame = leaves.frame
@@ -351,12 +392,7 @@ class _Search:
 
     def finish(self, k: int, first: int) -> Visit:
         """Score the best, and then all that may still be among the `k` nearest."""
-        query, unit = sketch.planes(self._coordinates)
-        estimates = sketch.differences(self._codes, query)
-        estimates *= np.float32(-2.0 * unit)
-        estimates += np.float32(unit * sketch.MOST)
-        estimates *= self._gains
-        estimates += self._heights
+        estimates = self._estimates()
         if len(estimates) <= first:
             return self._visit(np.arange(len(estimates)), k)
         cut = _cut(estimates, first)
@@ -367,6 +403,27 @@ class _Search:
             return Visit(found, self._grouped, self._in_grouped(looked))
         return self._visit(np.flatnonzero(~(estimates < limit)), k)
 
+    def look(self, few: Few, k: int, start: int, *, first: int) -> None:
+        """As `finish`, by `few`, in whose rows the segment's begin at `first`."""
+        estimates = self._estimates()
+        rows = self._grouped.rows
+        cut = _cut(estimates, start)
+        best = estimates >= cut
+        few.look(rows[best.nonzero()[0]] + np.uint32(first))
+        limit = self._score(1.0 - few.cosine(k))
+        if limit < cut:
+            best |= estimates < limit
+            few.look(rows[np.logical_not(best, out=best).nonzero()[0]] + np.uint32(first))
+
+    def _estimates(self) -> FloatVector:
+        query, unit = sketch.planes(self._coordinates)
+        estimates = sketch.differences(self._codes, query)
+        estimates *= np.float32(-2.0 * unit)
+        estimates += np.float32(unit * sketch.MOST)
+        estimates *= self._gains
+        estimates += self._heights
+        return estimates
+
     def _visit(self, looked: npt.NDArray[np.intp], k: int) -> Visit:
         return Visit(self._look(looked, k), self._grouped, self._in_grouped(looked))
 
@@ -374,12 +431,16 @@ class _Search:
         return places if self._kept is None else self._kept[places]
 
     def _look(self, places: npt.NDArray[np.intp], k: int) -> Neighbours:
+        assert self._rows is not None
         candidates = self._grouped.rows[self._in_grouped(places)]
         return rescore(self._rows, self._probe, candidates=candidates, k=k, metric=self._frame.metric)
 
     def _limit(self, found: Neighbours, k: int) -> float:
         """The score of the k-th of those found."""
-        distance = float(found.distances[k - 1])
+        return self._score(float(found.distances[k - 1]))
+
+    def _score(self, distance: float) -> float:
+        """The score of a row at that distance."""
         wide = self._placed[:-1].astype(np.float64)
         square = 2.0 * distance if self._frame.metric == "cosine" else distance * distance
         return (float(wide @ wide) - square / self._frame.scale**2) / 2.0

@@ -70,10 +70,12 @@ class Matches:
     the attributes and methods give may be modified.
     """
 
-    __slots__ = ("_bitmap", "_dead", "_derived", "_flags", "_listed", "_truth", "count", "sequence", "size")
+    __slots__ = ("_bitmap", "_dead", "_derived", "_flags", "_listed", "_truth", "count", "searches", "sequence", "size")
 
     def __init__(self, truth: BitMap, *, sequence: int, size: int, dead: BitMap, count: int) -> None:
         self.sequence, self.size, self.count = sequence, size, count
+        self.searches: dict[Hashable, Any] = {}
+        """How searches of these matches run; kept by whoever plans them."""
         # `truth` may hold rows from `size` on, and more of them as time goes by.
         self._truth, self._dead = truth, dead
         self._bitmap: BitMap | None = None

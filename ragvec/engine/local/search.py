@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragvec.ann.exact import Neighbours, among, nearest, rescore
-from ragvec.engine.local.lean import Lean, numbered
+from ragvec.engine.local.lean import FEW_OF_ALL, LATE, MANY_MATCHES, Lean, grouped_matches, numbered
 from ragvec.engine.local.matches import Matches
 from ragvec.engine.local.newest import NOTHING_ABSORBED
 from ragvec.engine.local.plan import Part, ann_target, exact_part, plan
@@ -28,17 +28,9 @@ from ragvec.types import FloatMatrix, FloatVector, RowArray
 
 __all__ = ["Trace", "explain", "search"]
 
-_LATE = 0.7
-"""Proposals after this share of them are late: where so many of the nearest are among these as may be lost, others are
-likely to come after them."""
-_FEW = 0.3
-"""Where the filter leaves less than this share of the proposals that it leaves of all rows, matches lie away from the
-query: the rule above then finds few that are late, above all for small k. Measured on embeddings in cosine and
-euclidean distance, recall at 1 fell to 0.95 without this, and is 0.998 with it."""
 _WIDER = 4
 """The factor by which a segment is asked for more, once, where many rows match."""
 _WIDEST = 0.1
-_MANY_MATCHES = 20_000
 _QUERIES_A_THREAD = 16
 """Fewer queries are not worth a thread of their own."""
 _MOST_PLANS = 64
@@ -70,11 +62,12 @@ def search(
 ) -> list[Ranking]:
     """One ranking a query, each of min(k, matches) rows, nearest first, ties by key."""
     asked = (k, recall_target, effort)
-    if where is EVERYTHING and len(queries) == 1 and trace is None:
-        lean = snapshot.lean.get(asked)
-        if lean is not None and (found := lean(snapshot, queries[0])) is not None:
-            return [found]
-    matches = None if where == EVERYTHING else snapshot.matches(where)
+    matches = None if where is EVERYTHING or where == EVERYTHING else snapshot.matches(where)
+    kept = snapshot.lean if matches is None else matches.searches
+    single = len(queries) == 1 and trace is None
+    lean = kept.get(asked) if single else None
+    if lean is not None and (found := lean(snapshot, queries[0], matches)) is not None:
+        return [found]
     count = snapshot.live if matches is None else matches.count
     k = min(k, count)
     if trace is not None and matches is not None:
@@ -87,12 +80,14 @@ def search(
         trace.step("plan", rows=snapshot.rows, candidates=count, detail=", ".join(map(_described, parts)))
     run = _Run(snapshot, parts, k=k, matches=matches, recall_target=recall_target, effort=effort, trace=trace)
     exact = all(part.segment is None for part in parts)
-    if matches is None and not exact and len(queries) == 1:
-        lean = Lean.of(snapshot, parts, k=k, recall_target=recall_target, effort=effort)
+    if single and not (exact and matches is None) and (lean is None or not lean.serves(snapshot)):
+        lean = Lean.of(snapshot, parts, matches=matches, k=k, recall_target=recall_target, effort=effort)
         if lean is not None:
-            if len(snapshot.lean) >= _MOST_PLANS:
-                snapshot.lean.clear()
-            snapshot.lean[asked] = lean
+            if len(kept) >= _MOST_PLANS:
+                kept.clear()
+            kept[asked] = lean
+            if (found := lean(snapshot, queries[0], matches)) is not None:
+                return [found]
     ranked = [_rank(snapshot, found, k=k, exact=exact) for found in _divided(run, queries, exact=exact)]
     if trace is not None:
         trace.step("order", rows=k, candidates=k)
@@ -212,14 +207,11 @@ class _Run:
         assert segment is not None
         assert segment.leaves is not None
         assert matches is not None
-        leaves, first = segment.leaves, segment.first
-        grouped = matches.derived(
-            leaves, first=first, last=segment.last, make=lambda rows: leaves.group(rows - np.uint32(first))
-        )
-        visit = leaves.nearest(
+        first = segment.first
+        visit = segment.leaves.nearest(
             self.rows[first : segment.last],
             query,
-            grouped,
+            grouped_matches(part, matches),
             k=min(self.k, part.matches),
             effort=self.effort,
             recall_target=self.recall_target,
@@ -285,16 +277,16 @@ class _Run:
                 return True
         if self.matches is None:
             return False
-        if len(kept) < _FEW * len(proposed) * part.matches / (part.last - part.first):
+        if len(kept) < FEW_OF_ALL * len(proposed) * part.matches / (part.last - part.first):
             return True
-        late = set(self._kept(proposed[int(_LATE * len(proposed)) :]).tolist())
+        late = set(self._kept(proposed[int(LATE * len(proposed)) :]).tolist())
         return len(late.intersection(best.rows[: self.k].tolist())) > (1.0 - self.recall_target) * self.k
 
     def _surer(self, part: Part) -> list[Part]:
         """The next way to search a part when the proposals of its segment, which is how it was searched, do not do."""
         assert part.segment is not None
         wider = _WIDER * part.fetch
-        if part in self.parts and wider <= _WIDEST * len(part) and part.matches > _MANY_MATCHES:
+        if part in self.parts and wider <= _WIDEST * len(part) and part.matches > MANY_MATCHES:
             return [msgspec.structs.replace(part, fetch=wider)]
         exact = [self._exact_part(part.first, part.last), self._exact_part(*part.newest)]
         parts = [found for found in exact if found is not None]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from ragvec.ann.exact import Neighbours, among, nearest, nearest_of_few, rescore
+from ragvec.ann.exact import Neighbours, among, nearest, rescore
 from ragvec.distance import Probe, exact_distances, row_norms
 
 
@@ -127,41 +127,3 @@ def test_nothing_kept_gives_nothing() -> None:
     assert len(among(rows, rows[:1], candidates=np.empty(0, np.uint32), k=2, metric="cosine")[0].rows) == 0
     assert [len(found.rows) for found in nearest(rows, rows, k=2, metric="cosine", keep=np.zeros(3, bool))] == [0, 0, 0]
     assert len(nearest(rows[:0], rows[:1], k=2, metric="euclidean")[0].rows) == 0
-
-
-@pytest.mark.parametrize(("dimension", "spread"), [(2, 0.0), (24, 1e-3), (384, 1e-7), (384, 0.2)])
-def test_a_few_candidates_are_rescored_as_many_are(dimension: int, spread: float) -> None:
-    rng = np.random.default_rng(dimension)
-    rows = rng.normal(size=(400, dimension))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    rows = (rows * (1.0 + spread * rng.random((400, 1)))).astype(np.float32)
-    lengths = row_norms(rows)
-    norms = float(lengths.min()), float(lengths.max())
-    settled = 0
-    for scale in (1.0, 40.0, 1e-3):
-        for _ in range(60):
-            query = (rows[rng.integers(400)] + 0.3 * rng.normal(size=dimension)).astype(np.float32) * np.float32(scale)
-            k = int(rng.integers(1, 30))
-            candidates = rng.choice(400, size=int(rng.integers(k, 120)), replace=False).astype(np.uint32)
-            few = nearest_of_few(rows, query, candidates=candidates, k=k, norms=norms)
-            if few is not None:
-                settled += 1
-                many = rescore(rows, query, candidates=candidates, k=k, metric="cosine")
-                assert pairs(few) == pairs(many)
-    assert settled > 100
-
-
-def test_a_few_candidates_with_ties_or_odd_lengths_are_left_to_rescore() -> None:
-    rng = np.random.default_rng(5)
-    rows = rng.normal(size=(50, 16)).astype(np.float32)
-    rows[20] = rows[7]
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    every = np.arange(50, dtype=np.uint32)
-
-    def few(query: np.ndarray, *, k: int = 10, norms: tuple[float, float] = (0.999, 1.001)) -> Neighbours | None:
-        return nearest_of_few(rows, query, candidates=every, k=k, norms=norms)
-
-    assert few(rows[7] + 0.1) is None
-    assert few(rows[3] + 0.1, k=50) is None
-    assert few(np.full(16, 1e-12, dtype=np.float32)) is None
-    assert few(rows[3], norms=(0.0, 1.001)) is None
