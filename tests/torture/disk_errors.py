@@ -28,6 +28,7 @@ from pathlib import Path
 
 import msgspec
 
+from ragvec.api.exceptions import ClientError
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.errors import Corrupted, StoreError, StoreFull, StoreReadOnly
 from ragvec.store import Store
@@ -165,8 +166,8 @@ class _Scene:
         for step in steps:
             try:
                 workload.step(names[step % len(names)])
-            except StoreError as error:
-                self._judge(error, fault, found=found)
+            except (StoreError, ClientError) as error:
+                self._judge(_cause(error), fault, found=found)
                 model = settled(store, journal)
                 compare(store, model, thorough=False)
                 workload = Workload(store, model=model, journal=journal, seed=self._seed)
@@ -204,6 +205,13 @@ class _Scene:
         self._control.short_write = 0
 
 
+def _cause(error: StoreError | ClientError) -> StoreError:
+    """What a client reported."""
+    found = error if isinstance(error, StoreError) else error.__cause__
+    assert isinstance(found, StoreError), error
+    return found
+
+
 @contextmanager
 def _erratic(control: Control, rng: random.Random) -> Iterator[None]:
     """Within the block, one fsync soon fails, unless luck has it otherwise."""
@@ -228,7 +236,8 @@ def unsteady(path: Path, journal_path: Path, control: Control, *, seed: int, ste
             try:
                 with _erratic(control, rng):
                     workload.step(names[step % len(names)])
-            except StoreError:
+            except (StoreError, ClientError) as error:
+                _cause(error)
                 model = settled(store, journal)
             failed += control.failed
     return failed

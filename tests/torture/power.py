@@ -25,16 +25,19 @@ from tests.torture.power_disk import Disk, Keep, keep_all, keep_none
 
 __all__ = ["SCENARIOS", "candidates", "failures", "recorded", "run"]
 
-SCENARIOS: dict[str, int] = {
-    "all": 40,
-    "commit": 30,
-    "catalog": 24,
-    "compaction": 24,
-    "postings": 12,
-    "merge": 12,
-    "background": 12,
+SCENARIOS: dict[str, tuple[str, int]] = {
+    "all": ("all", 40),
+    "commit": ("commit", 30),
+    "catalog": ("catalog", 24),
+    "compaction": ("compaction", 24),
+    "postings": ("postings", 12),
+    "merge": ("merge", 12),
+    "background": ("background", 12),
+    "unsteady commit": ("commit", 40),
+    "unsteady compaction": ("compaction", 24),
 }
-"""Groups of operations of the workload, and how many steps of each are run."""
+"""Groups of operations of the workload, and how many steps of each are run; "unsteady" ones on a disk on which some
+fsyncs fail."""
 
 _STATES_A_MOMENT = 4
 _ROOT = Path(__file__).parents[2]
@@ -48,13 +51,13 @@ def run(*, rounds: int, seed: int, folder: Path) -> dict[str, int | str]:
         ShimMissing: the file layer cannot be had here.
     """
     checked = records = moments = 0
-    for at, (group, steps) in enumerate(SCENARIOS.items()):
+    for at, name in enumerate(SCENARIOS):
         share = rounds * (at + 1) // len(SCENARIOS) - rounds * at // len(SCENARIOS)
         if not share:
             continue
-        place = folder / f"{group}-{seed}"
-        log = recorded(place, seed=seed, group=group, steps=steps)
-        found = failures(log, place, seed=seed, states=share, name=group)
+        place = folder / f"{name}-{seed}".replace(" ", "-")
+        log = recorded(place, seed=seed, name=name)
+        found = failures(log, place, seed=seed, states=share, name=name)
         checked += found["states"]
         moments += found["moments"]
         records += len(log)
@@ -62,18 +65,23 @@ def run(*, rounds: int, seed: int, folder: Path) -> dict[str, int | str]:
     return {"states": checked, "moments": moments, "records": records}
 
 
-def recorded(folder: Path, *, seed: int, group: str, steps: int) -> list[Entry]:
-    """The log of one run of the workload; the store is `store` below the root of its paths."""
-    root = folder / "disk"
+def recorded(folder: Path, *, seed: int, name: str, steps: int | None = None) -> list[Entry]:
+    """The log of one run of the scenario; the store is `store` below the root of its paths."""
+    group, usual = SCENARIOS[name]
+    root, log, journal = folder / "disk", folder / "log", folder / "journal"
     root.mkdir(parents=True)
     control = Control(folder / "control")
-    log, journal = folder / "log", folder / "journal"
-    command = [sys.executable, "-m", "tests.torture.workload", str(root / "store"), str(journal)]
-    command += ["--seed", str(seed), "--steps", str(steps), "--only", group]
+    count = str(usual if steps is None else steps)
+    command = [sys.executable, "-m"]
+    if name.startswith("unsteady"):
+        command += ["tests.torture.disk_errors", "unsteady", str(folder), group, count, str(seed)]
+    else:
+        command += ["tests.torture.workload", str(root / "store"), str(journal)]
+        command += ["--seed", str(seed), "--steps", count, "--only", group]
     variables = environment(compile_shim(folder.parent / "shim"), control, root=root, log=log, notes=journal)
     done = subprocess.run(command, cwd=_ROOT, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)} failed: {done.stderr}"
     control.close()
+    assert done.returncode == 0, f"{' '.join(command)} failed: {done.stderr[-4000:]}"
     shutil.rmtree(root)
     return list(read_log(log))
 

@@ -8,8 +8,8 @@ fsynced after they changed. Everything else may be there or not:
 - of a folder, any subset of the names made, removed and renamed since its last fsync. A rename is there or not, in both
   folders where there are two. That a file was fsynced makes its name no more durable, although most file systems do so;
 - of what lies below a name that is lost, nothing;
-- of what an fsync should have made durable that failed, nothing, whatever fsync comes later: Linux counts such pages as
-  written. Only writing the bytes again helps.
+- of what an fsync should have made durable that failed, anything, whatever fsync comes later: Linux counts such pages
+  as written. Only writing the bytes again helps.
 
 This is more than ext4, XFS or btrfs do to a program, so that what passes here does not depend on any of them.
 """
@@ -71,6 +71,8 @@ class _File:
         self.live = bytearray()
         self.durable = b""
         self.pending: list[_Write] = []
+        self.doubtful: set[int] = set()
+        self.sure: set[int] = set()
 
     def write(self, number: int, offset: int, data: bytes) -> None:
         if offset > len(self.live):
@@ -88,6 +90,9 @@ class _File:
         self.pending.append(_Write(number, size, bytes(gone), size))
 
     def sync(self) -> None:
+        if self.doubtful:
+            self.sure.update(write.number for write in self.pending if write.number not in self.doubtful)
+            return
         out = bytearray(self.durable)
         for write in self.pending:
             out += bytes(max(0, write.offset + len(write.data) - len(out)))
@@ -97,12 +102,16 @@ class _File:
 
     def fail(self) -> None:
         """An fsync failed: programs still see what they wrote, yet no later fsync will write it."""
-        self.pending = []
+        self.doubtful.update(write.number for write in self.pending if write.number not in self.sure)
 
     def after_failure(self, keep: Keep) -> bytes:
         if not self.pending:
             return self.durable
-        kept = keep.data(self.path, [write.number for write in self.pending])
+        luck = keep.data(self.path, [write.number for write in self.pending])
+
+        def kept(sector: int, number: int) -> bool:
+            return luck(sector, number) or number in self.sure
+
         longest = max(len(self.durable), *(write.offset + len(write.data) for write in self.pending))
         out = bytearray(self.durable) + bytes(longest - len(self.durable))
         last: dict[int, int] = {}

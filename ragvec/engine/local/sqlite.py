@@ -6,12 +6,14 @@ pool and leaves its parent's connections untouched.
 
 A commit that failed, or whose process was killed in it, is in doubt: its log entries may be whole on the disk while no
 connection counts them, and would count after the next recovery of the log, over files that others have written to
-meanwhile. The next writer, told so by the change mark, therefore first commits a transaction that changes nothing: it
-overwrites the beginning of what is in doubt, which then never counts.
+meanwhile. So whose commit failed commits another transaction, which changes nothing: it overwrites the beginning of
+what is in doubt, which then never counts. Where that fails as well, or the process is gone, the next writer does so,
+told by the change mark, before anything else.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -34,6 +36,8 @@ BUSY_SECONDS = 60.0
 """How long a writer waits for another process's transaction before StoreBusy."""
 
 Durability = Literal["full", "none"]
+
+_log = logging.getLogger("ragvec.store")
 
 _MOST_IDLE = 16
 """Connections kept for the next transaction; many threads at once may have more open for a moment."""
@@ -128,14 +132,21 @@ class Database:
         self._after_fork()
         # Threads of one process queue here rather than in SQLite's busy handler, which sleeps.
         with forks.operation(), self._write_lock:
-            with self._transaction("BEGIN IMMEDIATE") as connection:
-                value = self._begin_mark(connection)
-                try:
-                    yield connection
-                except BaseException:
-                    connection.rollback()
-                    self._end_mark(value)
-                    raise
+            committing = False
+            try:
+                with self._transaction("BEGIN IMMEDIATE") as connection:
+                    value = self._begin_mark(connection)
+                    try:
+                        yield connection
+                    except BaseException:
+                        connection.rollback()
+                        self._end_mark(value)
+                        raise
+                    committing = True
+            except StoreError:
+                if committing:
+                    self._settle()
+                raise
             self._end_mark(value)
 
     def unchanged_since(self) -> bytes | None:
@@ -173,6 +184,14 @@ class Database:
             connection.execute("COMMIT")
             self._mark.ended(value)
             connection.execute("BEGIN IMMEDIATE")
+
+    def _settle(self) -> None:
+        """After a commit that failed: see to it that it stays so, even after a crash."""
+        try:
+            with self._transaction("BEGIN IMMEDIATE") as connection:
+                self._end_mark(self._begin_mark(connection))
+        except StoreError as error:
+            _log.warning("The last change of `%s` failed, yet may be there after a power failure: %s", self.path, error)
 
     def _end_mark(self, value: bytes) -> None:
         if self._mark is not None:
