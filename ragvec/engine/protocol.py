@@ -6,12 +6,20 @@ database). Everything that crosses it is a numpy array, encoded JSON or a small 
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from ragvec.engine.figures import (
+    Explanation,
+    IndexStats,
+    SearchStep,
+    SegmentStats,
+    TextStats,
+    TextStatus,
+    Tuning,
+)
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import Damaged, Distances, FloatMatrix, FloatVector, Metric, Record, RowArray
 
@@ -26,9 +34,16 @@ __all__ = [
     "IndexStats",
     "Listing",
     "Page",
+    "Ranked",
     "Ranking",
+    "RowScores",
     "SearchStep",
     "SegmentStats",
+    "TextField",
+    "TextQuery",
+    "TextRanking",
+    "TextStats",
+    "TextStatus",
     "Tuning",
 ]
 
@@ -87,6 +102,9 @@ class Ranking(msgspec.Struct, frozen=True, eq=False):
     Distances are exact, in the units of the metric (cosine: 1 − cos θ; euclidean: the root, not the square). `rows`
     mean something only to the engine and `generation` that gave them; `exact` tells that no approximation took part in
     choosing them. `keys` are there when they cost nothing.
+
+    A ranking by text, or by several lists, is in the order that whoever made it gives it, and has `scores`, each
+    float32 (n,), by name: "fused", "distance", "bm25:<key>". They are kept with it; `distances` may be empty then.
     """
 
     rows: RowArray
@@ -94,125 +112,49 @@ class Ranking(msgspec.Struct, frozen=True, eq=False):
     generation: int
     exact: bool
     keys: list[str] | None = None
+    scores: dict[str, FloatVector] | None = None
 
 
-class SegmentStats(msgspec.Struct, frozen=True):
-    """One ANN segment over the rows [first, last). Times in seconds; `bytes` is what it holds in memory.
+class TextField(msgspec.Struct, frozen=True):
+    """A metadata key whose text is searched: that of a string, or of a list of strings. `language` says how its words
+    are told apart and reduced, see `ragvec.text.analyzers.analyzer`; None for any language."""
 
-    Recalls are what its build measured with held-out rows as queries, for the recall target that is set; its first pass
-    visits some of its `leaves` in `width` coordinates.
-    """
-
-    first: int
-    last: int
-    backend: str
-    bytes: int
-    build_seconds: float
-    recall_at_10: float
-    recall_at_100: float
-    leaves: int
-    width: int
+    key: str
+    language: str | None = None
 
 
-class IndexStats(msgspec.Struct, frozen=True):
-    """Figures of one index at one moment. `rows` counts live vectors and tombstones; sizes in bytes.
+class TextQuery(msgspec.Struct, frozen=True):
+    """Plain words sought in a text field, any of them; scores are multiplied by `weight`, which is above 0."""
 
-    `memory_bytes` is what searches hold in this process: segments, kept filters, marks of deleted rows; vectors, keys
-    and posting lists are mapped files, which the system reads and drops as it sees fit. `effort` is what `tune` set.
-    """
+    key: str
+    text: str
+    weight: float = 1.0
 
-    vectors: int
-    rows: int
-    tombstones: int
-    sequence: int
+
+class TextRanking(msgspec.Struct, frozen=True, eq=False):
+    """The rows in which a term of one text query occurs, best first, ties by key: `rows` uint32 (n,), `scores` float32
+    (n,): BM25, see `ragvec.text.bm25`, with the statistics of the live rows, whatever the filter."""
+
+    rows: RowArray
+    scores: FloatVector
+
+
+class Ranked(msgspec.Struct, frozen=True, eq=False):
+    """What several searches found at one moment: a ranking for each text query, in their order, and that of the vector.
+    `moment` is the engine's own, for `IndexEngine.scores`."""
+
     generation: int
-    dimension: int
-    metric: Metric
-    backend: str
-    segments: tuple[SegmentStats, ...]
-    exact_rows: int
-    disk_bytes: int
-    recall_target: float
-    effort: float = 1.0
-    memory_bytes: int = 0
-
-    def _repr_html_(self) -> str:
-        figures = {
-            "vectors": f"{self.vectors:,} of {self.dimension} dimensions, {self.metric}",
-            "search": f"{self.backend} over {self.rows - self.exact_rows:,} rows, exact over {self.exact_rows:,}",
-            "recall target": f"{self.recall_target:g}" + ("" if self.effort == 1.0 else f", effort {self.effort:g}"),
-            "deleted rows": f"{self.tombstones:,} not yet reclaimed",
-            "on disk": f"{self.disk_bytes / 2**20:,.1f} MiB",
-            "in memory": f"{self.memory_bytes / 2**20:,.1f} MiB",
-        }
-        for segment in self.segments:
-            figures[f"rows {segment.first:,} to {segment.last - 1:,}"] = (
-                f"{segment.backend}, recall {segment.recall_at_10:.3f} at 10 and {segment.recall_at_100:.3f} at 100, "
-                f"{segment.bytes / 2**20:,.1f} MiB, built in {segment.build_seconds:.1f} s"
-            )
-        left = 'style="text-align:left"'
-        rows = "".join(f"<tr><th {left}>{name}</th><td {left}>{value}</td></tr>" for name, value in figures.items())
-        return f"<table>{rows}</table>"
+    texts: tuple[TextRanking, ...]
+    vector: Ranking | None = None
+    moment: Any = None
 
 
-class SearchStep(msgspec.Struct, frozen=True):
-    """One step of a search: what was done to `rows` rows, how many `candidates` it left, and how long it took."""
+class RowScores(msgspec.Struct, frozen=True, eq=False):
+    """Scores of given rows, in their order: `texts` for each text query float32 (n,), 0 for a row without any of its
+    terms, and `distances` float32 (n,) from the vector, None without one."""
 
-    name: str
-    rows: int
-    candidates: int
-    microseconds: float
-    detail: str = ""
-
-
-class Explanation(msgspec.Struct, frozen=True):
-    """How one search ran. `matches` of `rows` satisfied the filter; `recall` is what the segments asked are tuned to
-    find of the `k` nearest, 1.0 where `exact`."""
-
-    k: int
-    rows: int
-    matches: int
-    effort: float
-    exact: bool
-    recall: float
-    steps: tuple[SearchStep, ...]
-
-    @property
-    def microseconds(self) -> float:
-        """The time of all steps."""
-        return sum(step.microseconds for step in self.steps)
-
-    def __str__(self) -> str:
-        head = (
-            f"k = {self.k:,} of {self.matches:,} matching rows, {self.rows:,} in all · "
-            f"{'exact' if self.exact else f'recall {self.recall:.3f}'} · effort {self.effort:g} · "
-            f"{self.microseconds:,.0f} µs"
-        )
-        width = max((len(step.name) for step in self.steps), default=0)
-        lines = [
-            f"  {step.name:<{width}}  {step.rows:>11,} rows → {step.candidates:>9,}  {step.microseconds:>9,.1f} µs"
-            f"  {step.detail}".rstrip()
-            for step in self.steps
-        ]
-        return "\n".join([head, *lines])
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-
-class Tuning(msgspec.Struct, frozen=True):
-    """How an index is searched from now on: for this `recall_target`, with `effort` times what its segments measured to
-    be needed (infinity: exactly).
-
-    `recall` is the share of the exact `k` nearest that so many `queries` found; without queries it is what the segments
-    measured with rows as queries, at k = 10.
-    """
-
-    recall_target: float
-    effort: float
-    recall: float
-    k: int = 10
-    queries: int = 0
+    texts: tuple[FloatVector, ...]
+    distances: Distances | None = None
 
 
 class IndexEngine(Protocol):
@@ -289,8 +231,46 @@ class IndexEngine(Protocol):
         infinity searches exactly."""
         ...
 
-    def explain(self, query: FloatVector, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0) -> Explanation:
-        """Search for `query` float32 (dimension,) and tell how that went, step by step."""
+    def explain(
+        self,
+        query: FloatVector | None,
+        *,
+        k: int,
+        where: Filter = EVERYTHING,
+        effort: float = 1.0,
+        texts: Sequence[TextQuery] = (),
+    ) -> Explanation:
+        """Search for `query` float32 (dimension,), or `texts`, or both as `rank` does, to depth `k`, and tell how that
+        went, step by step."""
+        ...
+
+    def rank(
+        self,
+        *,
+        vector: FloatVector | None,
+        texts: Sequence[TextQuery],
+        depth: int,
+        where: Filter = EVERYTHING,
+        effort: float = 1.0,
+    ) -> Ranked:
+        """The at most `depth` best rows for each text and for the `vector` float32 (dimension,), of those that satisfy
+        the filter, all of one moment.
+
+        Raises:
+            InvalidRequest: a text asks for a key that is no text field. MissingExtra: the library that tells the words
+            of its language apart is not installed.
+        """
+        ...
+
+    def scores(
+        self, rows: RowArray, *, ranked: Ranked, vector: FloatVector | None, texts: Sequence[TextQuery]
+    ) -> RowScores:
+        """What `rank` would have given these rows, exactly, in that moment: the lists in `ranked` lack some. `vector`
+        and `texts` as given to `rank`. Raises as that."""
+        ...
+
+    def text_status(self) -> dict[str, TextStatus]:
+        """Of each text field, by key, whether its lists are there."""
         ...
 
     def fetch(
@@ -370,8 +350,10 @@ class Catalog(Protocol):
         """Raises BucketNotFound."""
         ...
 
-    def create_index(self, spec: IndexSpec, *, tags: dict[str, str], max_indexes: int | None) -> None:
-        """Raises BucketNotFound, IndexExists, QuotaExceeded."""
+    def create_index(
+        self, spec: IndexSpec, *, tags: dict[str, str], max_indexes: int | None, text: Sequence[TextField] = ()
+    ) -> None:
+        """With these text fields. Raises BucketNotFound, IndexExists, QuotaExceeded."""
         ...
 
     def index(self, bucket: str, name: str) -> IndexSpec:
@@ -392,6 +374,17 @@ class Catalog(Protocol):
 
     def set_index_mode(self, uid: str, mode: str) -> None:
         """Raises IndexNotFound."""
+        ...
+
+    def text_fields(self, uid: str) -> tuple[TextField, ...]:
+        """The text fields of an index, in the order that they were given. Raises IndexNotFound."""
+        ...
+
+    def change_text_fields(
+        self, uid: str, change: Callable[[tuple[TextField, ...]], Sequence[TextField]]
+    ) -> tuple[TextField, ...]:
+        """Replace the text fields, of distinct keys, by what `change` makes of them, in one transaction, and return
+        them; what it raises changes nothing. The engine makes lists for those that are new. Raises IndexNotFound."""
         ...
 
     def policy(self, bucket: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -32,7 +32,7 @@ from ragvec.engine.local.layout import APPLICATION_ID, FORMAT, StoreFolder
 from ragvec.engine.local.migrate import migrate_on_opening
 from ragvec.engine.local.sqlite import Database
 from ragvec.engine.local.tune import SETTINGS, Settings
-from ragvec.engine.protocol import BucketInfo, IndexSpec, Page
+from ragvec.engine.protocol import BucketInfo, IndexSpec, Page, TextField
 from ragvec.errors import (
     BucketExists,
     BucketNotEmpty,
@@ -53,12 +53,15 @@ _FIRST_WITH_CHECKSUMS = 2
 
 _encode = msgspec.json.encode
 _decode_spec = msgspec.json.Decoder(IndexSpec).decode
+_decode_text_fields = msgspec.json.Decoder(tuple[TextField, ...]).decode
 _UNCHECKED: Any = ...
+_TEXT = "text"
+"""The name of the configuration that lists the text fields."""
 
 
 class LocalCatalog:
     """`ragvec.engine.protocol.Catalog` on catalog.sqlite. `on_dropping` is told the uid of an index that is about to be
-    removed, in the transaction, and `on_drop` after it was."""
+    removed, in the transaction, and `on_drop` after it was; `on_text` that of one whose text fields have changed."""
 
     def __init__(
         self,
@@ -68,14 +71,16 @@ class LocalCatalog:
         on_create: Callable[[IndexSpec], None],
         on_drop: Callable[[str], None],
         on_dropping: Callable[[str], None] = lambda _: None,
+        on_text: Callable[[str], None] = lambda _: None,
     ) -> None:
         exists = folder.prepare(read_only=read_only)
         self._database = Database(folder.catalog, read_only=read_only)
         self._folder = folder
         self._on_create = on_create
-        self._on_drop, self._on_dropping = on_drop, on_dropping
+        self._on_drop, self._on_dropping, self._on_text = on_drop, on_dropping, on_text
         self._known: tuple[bytes | None, dict[tuple[str, str], IndexSpec]] = (None, {})
         self._known_settings: tuple[bytes | None, dict[str, Settings]] = (None, {})
+        self._known_text: tuple[bytes | None, dict[str, tuple[TextField, ...]]] = (None, {})
         """What was read since the catalog last changed, and its mark then."""
         if exists:
             self._refuse_foreign()
@@ -138,7 +143,9 @@ class LocalCatalog:
 
     # -- indexes ---------------------------------------------------------------------------------------------------
 
-    def create_index(self, spec: IndexSpec, *, tags: dict[str, str], max_indexes: int | None) -> None:
+    def create_index(
+        self, spec: IndexSpec, *, tags: dict[str, str], max_indexes: int | None, text: Sequence[TextField] = ()
+    ) -> None:
         with self._write() as sql:
             _require_bucket(sql, spec.bucket)
             if sql.execute("SELECT 1 FROM indexes WHERE bucket = ? AND name = ?", (spec.bucket, spec.name)).fetchone():
@@ -150,6 +157,8 @@ class LocalCatalog:
                     f"The vector bucket `{spec.bucket}` has {count} indexes; the limit is {max_indexes}"
                 )
             write_row(sql, INDEXES, (spec.uid, spec.bucket, spec.name, _encode(spec), _encode(tags)))
+            if text:
+                write_row(sql, CONFIGURATIONS, (spec.uid, _TEXT, _encode(text)))
         try:
             self._on_create(spec)
         except (IndexNotFound, StoreError, OSError):
@@ -204,6 +213,34 @@ class LocalCatalog:
                 raise _no_index(uid)
             changed = msgspec.structs.replace(_spec(row), index_mode=mode)
             write_row(sql, INDEXES, (*row[:3], _encode(changed), row[4]))
+
+    def text_fields(self, uid: str) -> tuple[TextField, ...]:
+        """The text fields of the index. Read anew only when the catalog changed."""
+        mark = self._database.unchanged_since()
+        known = self._known_text
+        if mark is None or known[0] != mark:
+            known = self._known_text = (mark, {})
+        found = known[1].get(uid)
+        if found is None:
+            with self._read() as sql:
+                _require_index(sql, uid)
+                found = self._text_fields(sql, uid)
+            if mark is not None:
+                known[1][uid] = found
+        return found
+
+    def change_text_fields(
+        self, uid: str, change: Callable[[tuple[TextField, ...]], Sequence[TextField]]
+    ) -> tuple[TextField, ...]:
+        with self._write() as sql:
+            _require_index(sql, uid)
+            changed = tuple(change(self._text_fields(sql, uid)))
+            if changed:
+                write_row(sql, CONFIGURATIONS, (uid, _TEXT, _encode(changed)))
+            else:
+                remove_rows(sql, CONFIGURATIONS, uid, _TEXT)
+        self._on_text(uid)
+        return changed
 
     # -- policies, tags, properties --------------------------------------------------------------------------------
 
@@ -327,6 +364,12 @@ class LocalCatalog:
     def _change_bucket(self, sql: sqlite3.Connection, name: str, **changed: Any) -> None:
         values = {**_named(BUCKETS, self._bucket_row(sql, name)), **changed}
         write_row(sql, BUCKETS, tuple(values.values()))
+
+    def _text_fields(self, sql: sqlite3.Connection, uid: str) -> tuple[TextField, ...]:
+        if self._format(sql) < _FIRST_WITH_CHECKSUMS:
+            return ()
+        row = self._reader.row(sql, CONFIGURATIONS, "WHERE uid = ? AND name = ?", (uid, _TEXT))
+        return () if row is None else _decode_text_fields(row[2])
 
     def _property(self, sql: sqlite3.Connection, uid: str, name: str) -> Any:
         row = self._reader.row(sql, PROPERTIES, "WHERE uid = ? AND name = ?", (uid, name))
