@@ -223,8 +223,9 @@ class LocalEngine:
                 index.close()
         folder = self._folder.index(uid)
         with suppress(OSError):
-            # First of all, so that half of a folder is never taken for an index whose catalog was lost.
+            # First of all, and durably, so that half of a folder is never taken for an index whose catalog was lost.
             (folder / IDENTITY_FILE).unlink(missing_ok=True)
+            sync_folder(folder)
         # The catalog has forgotten it; what cannot be removed now (Windows, open maps) goes at the next start.
         shutil.rmtree(folder, ignore_errors=True)
 
