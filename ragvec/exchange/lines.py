@@ -19,6 +19,8 @@ from ragvec.errors import DocumentError
 __all__ = ["Line", "parse_line", "read_lines", "shortest"]
 
 _GZIP = b"\x1f\x8b"
+_LONGEST = 1 << 28
+"""Bytes of a line: a record of the largest dimension takes two million, and compressed files may hold anything."""
 
 
 class Line(NamedTuple):
@@ -72,16 +74,16 @@ def parse_line(number: int, line: bytes, *, source: str, dimension: int) -> Line
     try:
         row = _decoder().decode(line)
     except msgspec.ValidationError as error:
-        raise DocumentError(f"{place} is not a record: {error}", source=source) from None
+        raise DocumentError(f"{place} is not a record: {error!s:.300}", source=source) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DocumentError(f"{place} is not JSON: {error}", source=source) from None
+        raise DocumentError(f"{place} is not JSON: {error!s:.300}", source=source) from None
     given = [numbers for numbers in (row.data, row.vector) if numbers is not None]
     if len(given) != 1:
-        raise DocumentError(f"{place}: expected exactly one of data and vector for key {row.key!r}", source=source)
+        raise DocumentError(f"{place}: expected exactly one of data and vector for key {row.key!r:.200}", source=source)
     numbers = given[0] if isinstance(given[0], list) else given[0].float32
     if len(numbers) != dimension:
         raise DocumentError(
-            f"{place}: expected {dimension} numbers for key {row.key!r}, got {len(numbers)}", source=source
+            f"{place}: expected {dimension} numbers for key {row.key!r:.200}, got {len(numbers)}", source=source
         )
     return Line(number, row.key, np.array(numbers, dtype=np.float64), row.metadata)
 
@@ -126,8 +128,12 @@ def _numbered(source: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
     try:
         start = source.peek(2)[:2] if hasattr(source, "peek") else b""
         stream = cast(BinaryIO, gzip.GzipFile(fileobj=source)) if start == _GZIP else source
-        for number, line in enumerate(stream, start=1):
-            if line.strip():
+        for number, line in enumerate(iter(lambda: stream.readline(_LONGEST + 1), b""), start=1):
+            if len(line) > _LONGEST:
+                raise DocumentError(
+                    f"line {number} of {name}: expected at most {_LONGEST:,} bytes in a line, got more", source=name
+                )
+            if not line.isspace():
                 yield number, line
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DocumentError(f"{name} is damaged: {error}", source=name) from error

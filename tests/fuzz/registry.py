@@ -1,0 +1,12 @@
+"""Every fuzz target by name."""
+
+from __future__ import annotations
+
+from tests.fuzz.harness import Target
+from tests.fuzz.targets import files, filters, kendra, requests, stored, texts
+
+__all__ = ["TARGETS"]
+
+TARGETS: dict[str, Target] = {
+    target.name: target for module in (filters, kendra, requests, texts, files, stored) for target in module.TARGETS
+}
