@@ -1,0 +1,151 @@
+"""Fusion: one ranking made of several of the same records, each best first.
+
+Functions take a list of rankings, never one concatenated list. A fusion is a small value that says how; `fuse` does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ragvec.types import FloatVector, RowArray
+
+__all__ = [
+    "DEFAULT",
+    "RRF_CONSTANT",
+    "Complete",
+    "Fused",
+    "Fusion",
+    "RankedList",
+    "ReciprocalRank",
+    "WeightedSum",
+    "fuse",
+    "reciprocal_rank",
+    "weighted_sum",
+]
+
+RRF_CONSTANT = 60.0
+"""Of reciprocal rank fusion, as its authors found it (Cormack, Clarke, Büttcher: Reciprocal Rank Fusion outperforms
+Condorcet and individual Rank Learning Methods, SIGIR 2009)."""
+
+
+class RankedList(NamedTuple):
+    """Rows uint32 (n,), each once, best first, with their scores float32 (n,), higher being better."""
+
+    rows: RowArray
+    scores: FloatVector
+
+
+class Fused(NamedTuple):
+    """Rows uint32 (n,) with their fused scores float64 (n,), best first; equal ones by row, which the caller orders by
+    key."""
+
+    rows: RowArray
+    scores: npt.NDArray[np.float64]
+
+
+class ReciprocalRank(msgspec.Struct, frozen=True, tag="rrf"):
+    """The sum over the rankings of weight ÷ (constant + rank), ranks counted from 1. `weights` are those of the
+    rankings in their order, 1 each when there are none."""
+
+    constant: float = RRF_CONSTANT
+    weights: tuple[float, ...] = ()
+
+
+class WeightedSum(msgspec.Struct, frozen=True, tag="weighted"):
+    """The sum over the rankings of weight × normalised score. `weights` are those of the rankings in their order, 1
+    each when there are none.
+
+    "min-max" puts the scores of a list between 0 and 1, "z-score" gives them mean 0 and standard deviation 1, "none"
+    leaves them. A list whose scores are all equal counts as 1 for its rows ("min-max") or 0 ("z-score").
+    """
+
+    weights: tuple[float, ...] = ()
+    normalise: Literal["min-max", "z-score", "none"] = "min-max"
+
+
+Fusion: TypeAlias = "ReciprocalRank | WeightedSum"
+
+DEFAULT: Fusion = WeightedSum()
+"""How ragvec itself fuses when nobody says otherwise."""
+
+Complete: TypeAlias = Callable[[RowArray], Sequence[FloatVector]]
+"""The scores of given rows, ascending, for each ranking, those that are in it and others alike: what lists lack."""
+
+
+def fuse(
+    rankings: Sequence[RankedList], fusion: Fusion, *, boosts: Sequence[float] = (), complete: Complete | None = None
+) -> Fused:
+    """Every row of the rankings with its fused score. `boosts`, one a ranking, multiply the weights of the fusion."""
+    weights = [
+        (fusion.weights[at] if fusion.weights else 1.0) * (boosts[at] if boosts else 1.0) for at in range(len(rankings))
+    ]
+    if isinstance(fusion, ReciprocalRank):
+        return reciprocal_rank(rankings, constant=fusion.constant, weights=weights)
+    return weighted_sum(rankings, weights=weights, normalise=fusion.normalise, complete=complete)
+
+
+def reciprocal_rank(
+    rankings: Sequence[RankedList], *, constant: float = RRF_CONSTANT, weights: Sequence[float] = ()
+) -> Fused:
+    """Reciprocal rank fusion, see `ReciprocalRank`; a row counts 0 for a ranking that it is not in."""
+    union, places = _union(rankings)
+    total = np.zeros(len(union))
+    for at, (ranking, where) in enumerate(zip(rankings, places, strict=True)):
+        weight = weights[at] if weights else 1.0
+        total[where] += weight / (constant + np.arange(1, len(ranking.rows) + 1))
+    return _ordered(union, total)
+
+
+def weighted_sum(
+    rankings: Sequence[RankedList],
+    *,
+    weights: Sequence[float] = (),
+    normalise: Literal["min-max", "z-score", "none"] = "min-max",
+    complete: Complete | None = None,
+) -> Fused:
+    """The weighted sum of normalised scores, see `WeightedSum`.
+
+    A row that is not in a ranking has what `complete` says for it, on the scale of those that are in it and not below
+    the scale's end; without `complete` the end.
+    """
+    union, places = _union(rankings)
+    completed = complete(union) if complete is not None and len(union) else None
+    total = np.zeros(len(union))
+    for at, (ranking, where) in enumerate(zip(rankings, places, strict=True)):
+        if not len(ranking.rows):
+            continue
+        scores = ranking.scores.astype(np.float64)
+        if completed is None:
+            values = np.full(len(union), scores.min())
+        else:
+            values = np.maximum(completed[at].astype(np.float64), scores.min())
+        values[where] = scores
+        low, scale = _frame(scores, normalise)
+        total += (weights[at] if weights else 1.0) * (values - low) / scale
+    return _ordered(union, total)
+
+
+def _frame(scores: npt.NDArray[np.float64], normalise: str) -> tuple[float, float]:
+    """What is subtracted from a score, and by what the difference is divided."""
+    if normalise == "none":
+        return 0.0, 1.0
+    if normalise == "z-score":
+        return float(scores.mean()), float(scores.std()) or 1.0
+    low, high = float(scores.min()), float(scores.max())
+    return (low, high - low) if high > low else (low - 1.0, 1.0)
+
+
+def _union(rankings: Sequence[RankedList]) -> tuple[RowArray, list[npt.NDArray[np.intp]]]:
+    """All rows, ascending, and where in them each row of each ranking is."""
+    union: RowArray = np.unique(np.concatenate([ranking.rows for ranking in rankings]))
+    return union, [np.searchsorted(union, ranking.rows) for ranking in rankings]
+
+
+def _ordered(rows: RowArray, scores: npt.NDArray[np.float64]) -> Fused:
+    order = np.lexsort((rows, -scores))
+    return Fused(rows[order], scores[order])
