@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ragvec.ann.few import Few
-from ragvec.ann.leaves import Grouped, Leaves
+from ragvec.ann.leaf_search import Grouped
+from ragvec.ann.leaves import Leaves
 from ragvec.distance import Probe
 from ragvec.engine.local.matches import Matches
 from ragvec.engine.local.plan import Part, ann_target
