@@ -221,13 +221,8 @@ class LocalEngine:
                 self._latest = None
             if index is not None:
                 index.close()
-        folder = self._folder.index(uid)
-        with suppress(OSError):
-            # First of all, and durably, so that half of a folder is never taken for an index whose catalog was lost.
-            (folder / IDENTITY_FILE).unlink(missing_ok=True)
-            sync_folder(folder)
         # The catalog has forgotten it; what cannot be removed now (Windows, open maps) goes at the next start.
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(self._folder.index(uid))
 
     def _sweep(self) -> None:
         """Remove folders of indexes that a process died while dropping.
@@ -248,7 +243,7 @@ class LocalEngine:
                 with suppress(OSError):  # a process died before the catalog forgot the index
                     noted.unlink(missing_ok=True)
             elif noted.exists() or not (folder / IDENTITY_FILE).exists():
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
             else:
                 _log.warning("`%s` holds an index that the catalog does not know; `ragvec repair` takes it in", folder)
 
@@ -260,6 +255,18 @@ class LocalEngine:
         except Corrupted as damage:
             _log.warning("Nothing is taken for deleted: %s", damage)
             return None
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of an index, as far as possible; its identity first, and durably, so that after a power failure
+    half of a folder is never taken for an index whose catalog was lost."""
+    try:
+        (folder / IDENTITY_FILE).unlink(missing_ok=True)
+        sync_folder(folder)
+    except OSError as error:
+        _log.debug("`%s` is removed later: %s", folder, error)
+        return
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 _FILES_PER_INDEX = 16
