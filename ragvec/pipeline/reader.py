@@ -92,14 +92,22 @@ def main() -> None:
     if first is None:
         return
     limits = msgspec.msgpack.decode(first, type=Settings).limits
-    _limit_process(limits)
+    most = _limit_process(limits)
     while (frame := read_frame(orders)) is not None:
         order = msgspec.msgpack.decode(frame, type=Order)
         _limit_time(limits)
         try:
-            write_frame(replies, _reply(order, limits))
+            reply = _reply(order, limits)
+            if _peak() > most:
+                # A parser that is refused memory may say anything about it.
+                said = f"{reply.refusal} - when it had taken nearly all of {limits.memory_bytes:,} bytes of memory"
+                refusal = reply.refusal and f"{said}: FileLimits(memory_bytes=…) allows more"
+                reply = msgspec.structs.replace(reply, refusal=refusal, last=True)
+            write_frame(replies, reply)
         except MemoryError:
-            write_frame(replies, Reply(refusal=short_of_memory(limits), last=True))
+            reply = Reply(refusal=short_of_memory(limits), last=True)
+            write_frame(replies, reply)
+        if reply.last:
             return
 
 
@@ -118,17 +126,28 @@ def _reply(order: Order, limits: FileLimits) -> Reply:
         return Reply(refusal=f"Expected a file that can be read, got one that breaks its reader: {error!r:.200}")
 
 
-def _limit_process(limits: FileLimits) -> None:
+def _limit_process(limits: FileLimits) -> float:
+    """Set what holds for the process as a whole, and return the bytes of memory that are nearly all it can have."""
     if sys.platform == "win32":
-        return
+        return math.inf
     import resource
 
     _set_soft(resource.RLIMIT_CORE, 0)
     _set_soft(resource.RLIMIT_FSIZE, 0)
-    if sys.platform == "linux":
+    if sys.platform != "linux":
         # Elsewhere the limit is accepted and means nothing, or counts what the system itself has mapped.
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        _set_soft(resource.RLIMIT_AS, pages * resource.getpagesize() + limits.memory_bytes)
+        return math.inf
+    before = _peak()
+    _set_soft(resource.RLIMIT_AS, before + limits.memory_bytes)
+    return before + 0.9 * limits.memory_bytes
+
+
+def _peak() -> int:
+    """The most bytes of addresses that this process has had; 0 where that is not known."""
+    if sys.platform != "linux":
+        return 0
+    with Path("/proc/self/status").open(encoding="ascii") as lines:
+        return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmPeak:")), 0)
 
 
 def _limit_time(limits: FileLimits) -> None:
