@@ -198,11 +198,12 @@ def _again(store: Store, model: Model, journal: Journal) -> None:
 
 
 def _verify(path: Path, *, unmade: Collection[tuple[str, str]] = ()) -> None:
-    """Look for damage, in any index but those that may not have been made yet."""
+    """Look for damage, in any index but those that may not have been made yet, and in what may not be lost: a power
+    failure may damage the kept result lists."""
     problems = [
         problem
         for problem in ragvec.care.verify(path, deep=True).problems
-        if (problem.bucket, problem.index) not in unmade
+        if problem.severity != "losable" and (problem.bucket, problem.index) not in unmade
     ]
     assert not problems, f"verify found {problems}"
 
