@@ -14,7 +14,18 @@ from itertools import pairwise
 
 import msgspec
 
-__all__ = ["STOP_WORDS", "UNSPACED", "Terms", "Word", "occurrences", "query_terms", "stem", "unspaced", "words"]
+__all__ = [
+    "SPACED",
+    "STOP_WORDS",
+    "UNSPACED",
+    "Terms",
+    "Word",
+    "occurrences",
+    "query_terms",
+    "stem",
+    "unspaced",
+    "words",
+]
 
 UNSPACED = (
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -30,7 +41,11 @@ _MARKS = (
 )
 _LETTER = rf"[^\W_{UNSPACED}]"
 _INSIDE = rf"[{_MARKS}]+|['\u2019](?={_LETTER})|(?<=\d)[.,](?=\d)"
-_WORD = re.compile(rf"(?P<unspaced>[{UNSPACED}])|{_LETTER}+(?:(?:{_INSIDE}){_LETTER}*)*")
+# The bound keeps what `re` remembers of one match small; nobody writes a word of more parts.
+SPACED = rf"{_LETTER}+(?:(?:{_INSIDE}){_LETTER}*){{0,120}}"
+"""A word of a script with spaces, as a regular expression without groups that count: letters, digits and their marks,
+with apostrophes inside words and points and commas inside numbers."""
+_WORD = re.compile(rf"(?P<unspaced>[{UNSPACED}])|{SPACED}")
 _RUN = re.compile(f"[{UNSPACED}]+")
 
 _ENGLISH = """

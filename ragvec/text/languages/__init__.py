@@ -1,0 +1,1 @@
+"""How the text of each language becomes terms; `ragvec.text.analyzers` chooses among them."""
