@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from ragvec.api.dialects import NATIVE
@@ -15,18 +14,10 @@ from ragvec.api.names import check_keys
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import InvalidKey, InvalidMetadata, InvalidRequest
 from ragvec.filters.nodes import EVERYTHING, And, Compare, Eq, Exists, Filter, In, Not, Or, StartsWith
-from ragvec.filters.parse import parse_filter
+from ragvec.filters.parsed import parsed_filter
 from ragvec.types import Metadata
 
 __all__ = ["at_least_one", "is_matrix", "to_effort", "to_filter", "to_keys", "to_metadata", "to_recall_target"]
-
-
-_MOST_PARSED = 256
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-
-_parsed: dict[tuple[bytes, tuple[str, ...]], Filter] = {}
-"""Filters parsed lately, by content (in MessagePack, which keeps 1, 1.0 and true apart). Applications repeat a few
-of them, and what is known of a filter is found fastest by the very object."""
 
 
 def to_filter(where: Mapping[str, Any] | Filter | None, spec: IndexSpec) -> Filter:
@@ -35,29 +26,7 @@ def to_filter(where: Mapping[str, Any] | Filter | None, spec: IndexSpec) -> Filt
         return EVERYTHING
     if isinstance(where, (And, Compare, Eq, Exists, In, Not, Or, StartsWith)):
         return where
-    try:
-        # MessagePack writes a set like a list and a date like a text, which filters tell apart.
-        key = (msgspec.msgpack.encode(where), spec.non_filterable) if _is_plain(where) else None
-    except (TypeError, OverflowError, ValueError, RecursionError):
-        key = None
-    if key is None:
-        return parse_filter(where, non_filterable=spec.non_filterable)
-    found = _parsed.get(key)
-    if found is None:
-        found = parse_filter(where, non_filterable=spec.non_filterable)
-        if len(_parsed) >= _MOST_PARSED:
-            _parsed.clear()
-        _parsed[key] = found
-    return found
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a value consists of nothing but dicts, lists, tuples, texts, numbers, booleans and None."""
-    if type(value) is dict:
-        return all(map(_is_plain, value.values()))
-    if type(value) is list or type(value) is tuple:
-        return _SCALARS.issuperset(map(type, value)) or all(map(_is_plain, value))
-    return type(value) in _SCALARS
+    return parsed_filter(where, non_filterable=spec.non_filterable)
 
 
 def at_least_one(number: int, name: str) -> int:

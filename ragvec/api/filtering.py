@@ -10,7 +10,8 @@ from ragvec.api.constraints import Constraints
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import InvalidFilter, InvalidRequest, NonFilterableKey
 from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.filters.parse import FilterRules, parse_filter
+from ragvec.filters.parse import FilterRules
+from ragvec.filters.parsed import parsed_filter
 
 __all__ = ["where_of"]
 
@@ -27,7 +28,7 @@ def where_of(session: Session, spec: IndexSpec, document: Any, *, mode: str | No
     if document is None:
         return EVERYTHING
     try:
-        return parse_filter(document, rules, non_filterable=spec.non_filterable)
+        return parsed_filter(document, rules, non_filterable=spec.non_filterable)
     except NonFilterableKey as error:
         raise _worded(session, error, "Invalid use of non-filterable metadata in filter") from error
     except InvalidFilter as error:

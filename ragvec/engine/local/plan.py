@@ -29,13 +29,13 @@ _BYTES_GATHERED = 8_000.0
 """Bytes a microsecond read by a product with consecutive rows, and by one with rows here and there."""
 _ROW = 0.02
 """What a row costs beside its bytes."""
-_LEAVES_CALL = 60.0
+_LEAVES_CALL = 45.0
 _MATCH = 0.012
 """Estimating the score of a match from its sketch."""
 _ANN_CALL = 15.0
 _ENTRY = 0.0035
 """An entry of a leaf that is visited."""
-_CANDIDATE = 0.06
+_CANDIDATE = 0.12
 """Selecting a candidate, and finding that the filter refuses it."""
 _WIDEST = 0.25
 """A segment is not asked for more than this share of its rows."""
