@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from ragvec.cli.arguments import Commands, command, target
 from ragvec.cli.output import Output, bytes_text, number_text
+from ragvec.cli.progress import bytes_done
 
 __all__ = ["add"]
 
@@ -61,28 +60,12 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
     back.add_argument("--as", dest="name", metavar="BUCKET/INDEX", type=target, help="its name in the store")
 
 
-@contextmanager
-def _bytes_done(output: Output, *, label: str) -> Iterator[Callable[[int, int], object]]:
-    """What to tell how many bytes are done, of how many: a progress bar on standard error when that is a terminal."""
-    from tqdm.auto import tqdm
-
-    with tqdm(
-        desc=label, total=0, unit="B", unit_scale=True, disable=True if output.quiet else None, leave=False
-    ) as bar:
-
-        def told(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield told
-
-
 def _backup(arguments: argparse.Namespace, output: Output) -> int:
     import msgspec
 
     from ragvec.engine.local.backup import backup
 
-    with _bytes_done(output, label="backing up") as progress:
+    with bytes_done(output, label="backing up") as progress:
         done = backup(
             arguments.store,
             arguments.folder,
@@ -110,7 +93,7 @@ def _restore(arguments: argparse.Namespace, output: Output) -> int:
         chosen["index"] = str(arguments.index)
     if arguments.name is not None:
         chosen["name"] = str(arguments.name)
-    with _bytes_done(output, label="restoring") as progress:
+    with bytes_done(output, label="restoring") as progress:
         done = restore(arguments.backup, arguments.store, replace=arguments.replace, progress=progress, **chosen)
     what = done.indexes[0] if arguments.index else number_text(len(done.indexes), "index")
     kept = f" The store that was there is now {done.kept}." if done.kept else ""

@@ -17,8 +17,10 @@ from ragvec.cli import (
     ingest,
     migrate,
     query,
+    repair,
     stats,
     vectors,
+    verify,
     version,
 )
 from ragvec.cli.output import Output
@@ -92,7 +94,22 @@ def build() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for group in (ingest, query, buckets, indexes, vectors, stats, exchange, backup, compact, migrate, version, demo):
+    for group in (
+        ingest,
+        query,
+        buckets,
+        indexes,
+        vectors,
+        stats,
+        exchange,
+        backup,
+        verify,
+        repair,
+        compact,
+        migrate,
+        version,
+        demo,
+    ):
         group.add(commands, common)
     _add_common(parser)
     return parser

@@ -28,9 +28,12 @@ _SHOWN = 200
 
 
 class Repair(msgspec.Struct, frozen=True):
-    """What was done to a store: `found` before and `left` after; `lost` rows, named; `unchecked` rows as
-    (bucket/index, key), saved without a checksum that would confirm them; `done` in words. `kept` is the folder in
-    lost+found with all that was taken away, None for nothing."""
+    """What was done to a store: `found` before and `left` after; `done` in words; `lost` rows, named.
+
+    As (bucket/index, key): `unchecked` rows were saved without a checksum that would confirm them, `unsure` ones
+    although nothing tells whether they had been deleted. `kept` is the folder in lost+found with all that was taken
+    away, None for nothing.
+    """
 
     path: str
     found: Verification
@@ -38,6 +41,7 @@ class Repair(msgspec.Struct, frozen=True):
     done: tuple[str, ...]
     lost: tuple[LostRow, ...]
     unchecked: tuple[tuple[str, str], ...]
+    unsure: tuple[tuple[str, str], ...]
     kept: str | None
 
     def __str__(self) -> str:
@@ -49,7 +53,13 @@ class Repair(msgspec.Struct, frozen=True):
             lines.append(f"  lost: {row.bucket}/{row.index}, row {row.row}, key {row.key!r}: {row.reason}")
         if len(self.lost) > _SHOWN:
             lines.append(f"  and {len(self.lost) - _SHOWN:,} more rows are lost")
-        lines += [f"  saved without a checksum to confirm it: {index}, key {key!r}" for index, key in self.unchecked]
+        for rows, what in (
+            (self.unchecked, "saved without a checksum to confirm it"),
+            (self.unsure, "saved, and may have been deleted before"),
+        ):
+            lines += [f"  {what}: {index}, key {key!r}" for index, key in rows[:_SHOWN]]
+            if len(rows) > _SHOWN:
+                lines.append(f"  {what}: {len(rows) - _SHOWN:,} more rows")
         if self.kept is not None:
             lines.append(f"  what was taken away is in {self.kept}")
         lines += [f"  left: {problem}" for problem in self.left.problems[:_SHOWN]]
@@ -70,7 +80,7 @@ def repair(path: str | Path, *, backend: str | None = None, progress: Progress |
     """
     found = verify(path, deep=True, progress=progress)
     if found.clean:
-        return Repair(str(path), found, found, (), (), (), None)
+        return Repair(str(path), found, found, (), (), (), (), None)
     work = _Repair(StoreFolder(Path(path).absolute()), progress=progress)
     work.run(found)
     with LocalEngine(path, background=False, backend=backend) as engine:
@@ -83,6 +93,7 @@ def repair(path: str | Path, *, backend: str | None = None, progress: Progress |
         done=tuple(work.done),
         lost=tuple(work.lost),
         unchecked=tuple(work.unchecked),
+        unsure=tuple(work.unsure),
         kept=None if work.kept.folder is None else str(work.kept.folder),
     )
 
@@ -94,6 +105,7 @@ class _Repair:
         self.done: list[str] = []
         self.lost: list[LostRow] = []
         self.unchecked: list[tuple[str, str]] = []
+        self.unsure: list[tuple[str, str]] = []
         self.touched: dict[str, IndexSpec] = {}
 
     def run(self, found: Verification) -> None:
@@ -136,10 +148,12 @@ class _Repair:
         name, current = f"{spec.bucket}/{spec.name}", f"/g{number:06d}/"
         here = [problem for problem in problems if current in problem.file]
         if any(problem.file.endswith(("/records.sqlite", "/vectors.f32")) for problem in here):
-            lost, unchecked = rewrite(index, spec, number, self.kept, progress=lambda _: None)
-            self.lost += lost
-            self.unchecked += [(name, key) for key in unchecked]
-            self.done.append(f"{name}: the rows that are whole were written into a new generation, {len(lost):,} lost")
+            rewritten = rewrite(index, spec, number, self.kept, progress=lambda _: None)
+            self.lost += rewritten.lost
+            self.unchecked += [(name, key) for key in rewritten.unchecked]
+            self.unsure += [(name, key) for key in rewritten.unsure]
+            lost = f"{len(rewritten.lost):,} are lost" if rewritten.lost else "none is lost"
+            self.done.append(f"{name}: the rows that are whole were written into a new generation; {lost}")
             return
         files = sorted({self._folder.path / problem.file for problem in here})
         if files:

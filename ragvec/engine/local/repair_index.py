@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -29,11 +30,20 @@ from ragvec.engine.local.vectors import VectorFile
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import StoreBusy
 
-__all__ = ["LostRow", "locked", "put_away", "rewrite", "write_locked"]
+__all__ = ["LostRow", "Rewritten", "locked", "put_away", "rewrite", "write_locked"]
 
 _WAIT_SECONDS = 10.0
 _CHUNK = 4096
 _log = logging.getLogger("ragvec.store")
+
+
+class Rewritten(NamedTuple):
+    """What became of the rows of a generation: those `lost`; the keys of those that no checksum confirms; and of those
+    that may have been deleted before, which nothing tells."""
+
+    lost: list[LostRow]
+    unchecked: list[str]
+    unsure: list[str]
 
 
 class LostRow(msgspec.Struct, frozen=True):
@@ -97,11 +107,9 @@ def write_locked(path: Path) -> Iterator[sqlite3.Connection | None]:
 
 def rewrite(
     index: Path, spec: IndexSpec, number: int, kept: LostFound, *, progress: Callable[[int], object]
-) -> tuple[list[LostRow], list[str]]:
-    """Write the good rows of generation `number` into a new one, which takes its place; the old one is kept.
-
-    Returns the rows that are lost, each of which is kept as far as it can be read, and the keys of those that no
-    checksum confirms.
+) -> Rewritten:
+    """Write the good rows of generation `number` into a new one, which takes its place; the old one is kept, and so is
+    what can be read of each damaged row.
 
     Raises:
         StoreBusy: somebody is writing or building there. StoreFull, StoreReadOnly, StoreError: everything is as it was.
@@ -110,7 +118,7 @@ def rewrite(
     new = GenerationFolder(index, max(generations(index)) + 1)
     with locked(old) as sql:
         salvage = Salvage(sql, old, dimension=spec.dimension)
-        places, lost = _plan(salvage)
+        places, lost, unsure = _plan(salvage)
         try:
             new.path.mkdir()
         except OSError as error:
@@ -136,7 +144,7 @@ def rewrite(
         if before < new.generation:
             kept.move(GenerationFolder(index, before).path)
     named = [LostRow(spec.bucket, spec.name, saved.row, saved.key, saved.fault or "") for saved in lost]
-    return named, unchecked
+    return Rewritten(named, unchecked, unsure)
 
 
 def put_away(folder: GenerationFolder, files: list[Path], kept: LostFound) -> None:
@@ -146,18 +154,23 @@ def put_away(folder: GenerationFolder, files: list[Path], kept: LostFound) -> No
             kept.move(path)
 
 
-def _plan(salvage: Salvage) -> tuple[dict[str, int], list[SavedRow]]:
-    """The row to write of each key, and the living rows that are damaged and whose key no later row has."""
+def _plan(salvage: Salvage) -> tuple[dict[str, int], list[SavedRow], list[str]]:
+    """The row to write of each key, the rows that are damaged and whose key no later row has, and the keys to write of
+    which nothing tells whether they were deleted."""
     places: dict[str, int] = {}
+    unsure: dict[str, int] = {}
     lost: list[SavedRow] = []
     for saved, lives in salvage.saved():
-        if not lives:
+        if lives is False:
             continue
-        if saved.fault is None and saved.key is not None:
-            places[saved.key] = saved.row
-        else:
+        if saved.fault is not None or saved.key is None:
             lost.append(saved)
-    return places, [saved for saved in lost if places.get(saved.key or "", -1) < saved.row]
+            continue
+        places[saved.key] = saved.row
+        if lives is None:
+            unsure[saved.key] = saved.row
+    lost = [saved for saved in lost if places.get(saved.key or "", -1) < saved.row]
+    return places, lost, [key for key, row in unsure.items() if places[key] == row]
 
 
 def _write(

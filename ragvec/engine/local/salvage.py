@@ -19,6 +19,7 @@ from ragvec.engine.local.columns import (
     ROW_CHECKSUMS_FILE,
     Column,
     read_row_checksums,
+    witnesses,
 )
 from ragvec.engine.local.layout import GenerationFolder
 from ragvec.engine.local.readable import FoundRow, VectorReader, fault_of, found_rows, index_entries, state_of
@@ -52,21 +53,22 @@ class _Segment(NamedTuple):
 
 class Salvage:
     """The rows of the generation in `folder`; `sql` is inside a read transaction on its records, None where they cannot
-    be opened."""
+    be opened. Records of other rows than those of most segments are not those of this generation, and not used."""
 
     def __init__(self, sql: sqlite3.Connection | None, folder: GenerationFolder, *, dimension: int) -> None:
-        self._sql, self._folder, self._dimension = sql, folder, dimension
+        self._folder, self._dimension = folder, dimension
         self._segments = _segments(folder)
+        sql = None if sql is not None and _is_foreign(sql, self._segments) else sql
+        self._sql = sql
         self._live = None if sql is None else index_entries(sql, live=True)
         self._dead = None if sql is None else index_entries(sql, live=False)
         self.sequence, self.rows = self._extent()
 
-    def saved(self, first: int = 0, last: int | None = None) -> Iterator[tuple[SavedRow, bool]]:
-        """Each row of [first, last), and whether it lives as far as that can be told; in order. A row may live whose
-        key has a later one, where it is not known when it died."""
-        last = self.rows if last is None else min(last, self.rows)
+    def saved(self) -> Iterator[tuple[SavedRow, bool | None]]:
+        """Each row, in order, and whether it lives, None where nothing tells. Then it lived at some time, and was
+        replaced if a later row has its key; else it may have been deleted."""
         with VectorReader(self._folder.vectors, dimension=self._dimension) as vectors:
-            for found in self._found(first, last):
+            for found in self._found(0, self.rows):
                 vector = vectors.row(found.row)
                 yield self._saved(found, vector), self._lives(found)
 
@@ -92,16 +94,17 @@ class Salvage:
             if entries:
                 told.append(max(entries) + 1)
         known = max(told)
-        if state is None:
-            return sequence, known
         held = 0
         with suppress(OSError):
             held = self._folder.vectors.stat().st_size // (4 * self._dimension)
+        if state is None:
+            # What lies behind may never have been committed; but it may be all that there is of some rows.
+            return sequence, max(known, held)
         # Rows beyond those committed are of a change that never was; and a count that nothing comes near is no count.
         rows = state[1] if known <= state[1] <= max(known, held) else known
         return max(sequence, state[0]), rows
 
-    def _lives(self, found: FoundRow) -> bool:
+    def _lives(self, found: FoundRow) -> bool | None:
         votes = []
         if found.kind not in ("unreadable", "missing"):
             votes.append(found.died is None)
@@ -109,7 +112,7 @@ class Salvage:
             votes.append(found.row in self._live)
         if self._dead is not None:
             votes.append(found.row not in self._dead)
-        return not votes or 2 * sum(votes) >= len(votes)
+        return None if not votes else 2 * sum(votes) >= len(votes)
 
     def _saved(self, found: FoundRow, vector: memoryview | None) -> SavedRow:
         fault = fault_of(found, vector)
@@ -153,6 +156,24 @@ def _segments(folder: GenerationFolder) -> list[_Segment]:
         if columns[0] is not None or columns[1] is not None or checksums is not None:
             found.append(_Segment(place.first, place.last, columns[0], columns[1], checksums))
     return found
+
+
+def _is_foreign(sql: sqlite3.Connection, segments: list[_Segment]) -> bool:
+    """Whether most rows that the segments were made of have another checksum in the records."""
+    same = other = 0
+    for segment in segments:
+        if segment.checksums is None:
+            continue
+        for row in witnesses(segment.first, segment.last):
+            try:
+                found = sql.execute("SELECT checksum FROM records NOT INDEXED WHERE row = ?", (row,)).fetchone()
+            except sqlite3.Error:
+                continue
+            if found is not None and found[0] == int(segment.checksums[row - segment.first]):
+                same += 1
+            else:
+                other += 1
+    return other > same
 
 
 def _value(segment: _Segment | None, row: int) -> bytes | None:
