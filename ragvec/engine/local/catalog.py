@@ -30,6 +30,7 @@ from ragvec.engine.local.catalog_rows import (
 )
 from ragvec.engine.local.layout import APPLICATION_ID, FORMAT, StoreFolder
 from ragvec.engine.local.migrate import migrate_on_opening
+from ragvec.engine.local.reserve import spends_reserve
 from ragvec.engine.local.sqlite import Database
 from ragvec.engine.local.tune import SETTINGS, Settings
 from ragvec.engine.protocol import BucketInfo, IndexSpec, Page, TextField
@@ -130,6 +131,7 @@ class LocalCatalog:
         more = rows[limit - 1][0] if len(rows) > limit else None
         return Page(tuple(map(_bucket, rows[:limit])), more)
 
+    @spends_reserve
     def delete_bucket(self, name: str) -> None:
         with self._write() as sql:
             _require_bucket(sql, name)
@@ -200,6 +202,7 @@ class LocalCatalog:
         more = specs[limit - 1].name if len(specs) > limit else None
         return Page(specs[:limit], more)
 
+    @spends_reserve
     def delete_index(self, bucket: str, name: str) -> None:
         with self._write() as sql:
             uid = self._index_row(sql, bucket, name)[0]

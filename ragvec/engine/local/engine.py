@@ -22,6 +22,7 @@ from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.layout import DROPPING_FILE, StoreFolder, sync_folder
 from ragvec.engine.local.maintenance import Maintenance
 from ragvec.engine.local.merging import LANES, Lane
+from ragvec.engine.local.reserve import keep_reserve, spends_reserve
 from ragvec.engine.local.tune import SETTINGS, Settings
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import Corrupted, IndexNotFound, StoreError
@@ -72,7 +73,7 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._lanes = tuple(map(Maintenance, LANES)) if background and not read_only else ()
-        self.catalog = LocalCatalog(
+        self.catalog = spends_reserve(LocalCatalog)(
             self._folder,
             read_only=read_only,
             on_create=self._make_files,
@@ -81,6 +82,7 @@ class LocalEngine:
         )
         if not read_only:
             self._sweep()
+            keep_reserve(self._folder.path)
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -139,6 +141,7 @@ class LocalEngine:
                 index.close()
             self.catalog.close()
 
+    @spends_reserve
     def _opened(self, spec: IndexSpec) -> LocalIndex:
         folder = self._folder.index(spec.uid)
         if self.read_only and not folder.is_dir():
@@ -223,6 +226,7 @@ class LocalEngine:
                 index.close()
         # The catalog has forgotten it; what cannot be removed now (Windows, open maps) goes at the next start.
         _remove(self._folder.index(uid))
+        keep_reserve(self._folder.path)
 
     def _sweep(self) -> None:
         """Remove folders of indexes that a process died while dropping.

@@ -21,7 +21,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -143,9 +143,11 @@ class Database:
                         self._end_mark(value)
                         raise
                     committing = True
-            except StoreError:
+            except StoreError as error:
                 if committing:
                     self._settle()
+                if isinstance(error, StoreFull):
+                    self._shrink_log()
                 raise
             self._end_mark(value)
 
@@ -192,6 +194,15 @@ class Database:
                 self._end_mark(self._begin_mark(connection))
         except StoreError as error:
             _log.warning("The last change of `%s` failed, yet may be there after a power failure: %s", self.path, error)
+
+    def _shrink_log(self) -> None:
+        """Give back the space that a change took in the log before the disk was full; SQLite would keep it."""
+        try:
+            with closing(self._connect("rw")) as connection:
+                connection.execute("PRAGMA busy_timeout=0")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            _log.debug("The log of `%s` stays as long as it is: %s", self.path, error)
 
     def _end_mark(self, value: bytes) -> None:
         if self._mark is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from ragvec.engine.local.records import Records, slot_of
+from ragvec.engine.local.reserve import spends_reserve
 from ragvec.engine.local.vectors import VectorFile
 from ragvec.engine.protocol import Batch
 from ragvec.errors import QuotaExceeded
@@ -61,6 +62,7 @@ def put(records: Records, vectors: VectorFile, batches: Iterable[Batch]) -> tupl
     return rows - state.rows, rows
 
 
+@spends_reserve
 def delete_keys(records: Records, keys: Sequence[str]) -> int:
     """Delete the live rows of these keys, durable on return; returns how many there were."""
     with records.writing() as sql:
@@ -73,6 +75,7 @@ def delete_keys(records: Records, keys: Sequence[str]) -> int:
     return count
 
 
+@spends_reserve
 def delete_matching(records: Records, matching: Callable[[], Iterable[int]]) -> int:
     """Delete the rows that `matching` names, durable on return; returns how many.
 
