@@ -40,6 +40,14 @@ def analyzer(language: str | None) -> Analyzer:
         raise InvalidRequest(
             f"Expected a language of {', '.join(LANGUAGES)} or none, got {language!r} - at `language`", path="language"
         )
+    if language == "ko":
+        from ragvec.text.languages.korean import Korean
+
+        return Korean()
+    if language in ("zh", "ja"):
+        from ragvec.text.languages.unspaced import chinese, japanese
+
+        return chinese() if language == "zh" else japanese()
     from ragvec.text.languages.european import european
 
     return european(language)

@@ -9,10 +9,10 @@ What is done around the stemmer, language by language; where accents are folded,
 | es | | accents folded, but not ñ, a letter of its own (año, ano) |
 | pt | d' left out; plurals that the stemmer does not know (-ões, -ais, -éis, -ns), -cao for -ção | accents folded |
 | it | elided words left out (dell'acqua → acqua) | accents folded |
-| de | 's left out | accents folded (umlauts, also ae oe ue, are the stemmer's); -inn as -in |
+| de | | accents folded (umlauts, also ae oe ue, are the stemmer's); -inn as -in |
 | nl | | accents folded |
 
-Accents are folded on Latin letters only. Compounds are not divided.
+The possessive 's is left out in all of them. Accents are folded on Latin letters only. Compounds are not divided.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def _terms(language: str, stem: Callable[[str], str]) -> Callable[[str], Sequenc
 
     def terms(word: str) -> Sequence[str]:
         # What is so long is no word: its stem would mean nothing and take long.
-        return (after(stem(before(word))),) if len(word) <= _LONGEST_WORD else (_plain(word),)
+        if len(word) > _LONGEST_WORD:
+            return (_plain(word),)
+        return (after(stem(before(word.removesuffix("'s") or word))),)
 
     return terms
 
@@ -132,10 +134,6 @@ def _portuguese(word: str) -> str:
     return _opened(word)
 
 
-def _german(word: str) -> str:
-    return _opened(word.removesuffix("'s"))
-
-
 def _german_plain(stem: str) -> str:
     plain = _plain(stem)
     return plain[:-1] if len(plain) > 5 and plain.endswith("inn") else plain
@@ -146,6 +144,5 @@ _BEFORE: dict[str, Callable[[str], str]] = {
     "fr": _without(_FRENCH),
     "it": _without(_ITALIAN),
     "pt": _portuguese,
-    "de": _german,
 }
 _AFTER: dict[str, Callable[[str], str]] = {"es": _spanish, "de": _german_plain}

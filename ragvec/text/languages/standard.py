@@ -29,7 +29,7 @@ from itertools import chain, pairwise
 
 from ragvec.text.words import SPACED, UNSPACED
 
-__all__ = ["LONGEST", "RULES", "Words", "folded", "pairs"]
+__all__ = ["HAN", "LONGEST", "RULES", "Words", "folded", "pairs"]
 
 RULES = 1
 """Version of the rules here and in the languages: to be raised with every change that alters a term."""
@@ -58,7 +58,9 @@ _LATER = re.compile(
 # Normalising sorts the marks of a character, in the square of their number: no piece may hold many. It ends before a
 # character to which a mark belongs.
 _PIECE = re.compile("(?s:.){1,112}[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1-\u0ece\u3099\u309a\uff9e\uff9f]{0,16}")
-_HAN = re.compile("[\u2e80-\u2fdf\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+HAN = "\u2e80-\u2fdf\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Han characters, as the inside of a regular expression's class."""
+_HAN = re.compile(f"[{HAN}]")
 
 _CHUNK = 64
 """Characters of the longest stretch without white space whose terms are remembered."""
