@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +17,10 @@ import msgspec
 
 from ragvec.engine.local.columns import KEYS_FILE, METADATA_FILE
 from ragvec.engine.local.layout import FORMAT
-from ragvec.engine.local.sqlite import Database
+from ragvec.engine.local.sqlite import Database, store_error
 from ragvec.errors import Corrupted, StoreTooNew
 
-__all__ = ["SLOTS", "Changes", "Records", "State", "StoredRow", "WholeRow", "slot_of"]
+__all__ = ["SLOTS", "Changes", "Records", "State", "StoredRow", "WholeRow", "claim", "owner_mark", "slot_of"]
 
 _COLUMN_ROWS = 32_768
 
@@ -77,16 +77,23 @@ class WholeRow(NamedTuple):
     checksum: int
 
 
+def owner_mark(uid: str, generation: int) -> int:
+    """The application_id of the records of a generation of the index `uid`, from 1 to 2^31 − 1; that of records made
+    before there was this is 0."""
+    return zlib.crc32(f"{uid}/{generation}".encode()) & 0x7FFF_FFFF or 1
+
+
 def slot_of(key: bytes) -> int:
     """The slot of a key (UTF-8): its CRC-32 modulo SLOTS."""
     return zlib.crc32(key) % SLOTS
 
 
 class Records:
-    """The records of one generation."""
+    """The records of one generation. `owner` is its `owner_mark`, which a new file gets and another must not have."""
 
-    def __init__(self, path: Path, *, read_only: bool) -> None:
+    def __init__(self, path: Path, *, read_only: bool, owner: int = 0) -> None:
         self.path = path
+        self._owner = owner
         self._database = Database(path, read_only=read_only)
         # Looked at first, so that opening does not wait for a change that another process is making.
         made = self._made()
@@ -95,13 +102,15 @@ class Records:
             with self._database.write() as sql:
                 for statement in _SCHEMA.split(";\n"):
                     sql.execute(statement)
+                if owner:
+                    sql.execute(f"PRAGMA application_id = {owner}")
 
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
 
     def _made(self) -> bool:
-        """Whether there is anything in the file. Raises StoreTooNew."""
+        """Whether there is anything in the file. Raises StoreTooNew, Corrupted."""
         with self._database.read() as sql:
             (version,) = sql.execute("PRAGMA user_version").fetchone()
             if version > FORMAT:
@@ -109,6 +118,14 @@ class Records:
                     f"`{self.path}` has format {version}, this ragvec knows formats up to {FORMAT}; upgrade ragvec",
                     store=str(self.path),
                 )
+            if self._owner:
+                (found,) = sql.execute("PRAGMA application_id").fetchone()
+                if found not in (0, self._owner):
+                    raise Corrupted(
+                        f"`{self.path}` belongs to another index, or to another generation of this one; "
+                        "`ragvec repair` puts files that were swapped in their places",
+                        store=str(self.path),
+                    )
             return sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone() is not None
 
     def _require_new(self) -> None:
@@ -377,3 +394,12 @@ class Records:
             if whole and unsound is None:
                 return [StoredRow(row, *values) for _, row, *values in cursor]
             return list(self._sound_rows(cursor, unsound))
+
+
+def claim(path: Path, uid: str, generation: int) -> None:
+    """Make the records in `path`, which nobody uses, those of this generation of the index `uid`. Raises StoreError."""
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+            sql.execute(f"PRAGMA application_id = {owner_mark(uid, generation)}")
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error

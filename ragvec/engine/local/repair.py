@@ -18,6 +18,7 @@ from ragvec.engine.local.layout import GenerationFolder, StoreFolder, generation
 from ragvec.engine.local.lost_found import LostFound
 from ragvec.engine.local.repair_catalog import rebuild_catalog, take_in
 from ragvec.engine.local.repair_index import LostRow, put_away, rewrite, write_locked
+from ragvec.engine.local.repair_swaps import put_back
 from ragvec.engine.local.verification import Problem, Verification
 from ragvec.engine.local.verify import Progress, current_generation, known_indexes, verify
 from ragvec.engine.protocol import IndexSpec
@@ -81,8 +82,10 @@ def repair(path: str | Path, *, backend: str | None = None, progress: Progress |
     found = verify(path, deep=True, progress=progress)
     if found.clean:
         return Repair(str(path), found, found, (), (), (), (), None)
-    work = _Repair(StoreFolder(Path(path).absolute()), progress=progress)
-    work.run(found)
+    folder = StoreFolder(Path(path).absolute())
+    work = _Repair(folder)
+    work.done += put_back(folder, known_indexes(folder).specs.values())
+    work.run(verify(path, deep=True, progress=progress) if work.done else found)
     with LocalEngine(path, background=False, backend=backend) as engine:
         for spec in work.touched.values():
             engine.index(spec).optimize()
@@ -99,8 +102,8 @@ def repair(path: str | Path, *, backend: str | None = None, progress: Progress |
 
 
 class _Repair:
-    def __init__(self, folder: StoreFolder, *, progress: Progress | None) -> None:
-        self._folder, self._progress = folder, progress
+    def __init__(self, folder: StoreFolder) -> None:
+        self._folder = folder
         self.kept = LostFound(folder.path)
         self.done: list[str] = []
         self.lost: list[LostRow] = []

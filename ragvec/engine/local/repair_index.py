@@ -23,7 +23,7 @@ from ragvec.engine.local.layout import GenerationFolder, generations, sync_folde
 from ragvec.engine.local.lease import BuildLease
 from ragvec.engine.local.lost_found import LostFound
 from ragvec.engine.local.marks import ChangeMark
-from ragvec.engine.local.records import Records, slot_of
+from ragvec.engine.local.records import Records, owner_mark, slot_of
 from ragvec.engine.local.salvage import Salvage, SavedRow
 from ragvec.engine.local.sqlite import store_error
 from ragvec.engine.local.vectors import VectorFile
@@ -117,7 +117,7 @@ def rewrite(
     old = GenerationFolder(index, number)
     new = GenerationFolder(index, max(generations(index)) + 1)
     with locked(old) as sql:
-        salvage = Salvage(sql, old, dimension=spec.dimension)
+        salvage = Salvage(sql, old, dimension=spec.dimension, owner=owner_mark(spec.uid, number))
         places, lost, unsure = _plan(salvage)
         try:
             new.path.mkdir()
@@ -181,7 +181,7 @@ def _write(
     count = 0
     chosen = (saved for saved, _ in salvage.saved() if saved.row in rows)
     with (
-        closing(Records(new.records, read_only=False)) as records,
+        closing(Records(new.records, read_only=False, owner=owner_mark(spec.uid, new.generation))) as records,
         vectors.appending(0) as file,
         records.writing() as sql,
     ):

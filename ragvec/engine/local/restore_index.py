@@ -17,8 +17,9 @@ from ragvec.engine.local.backup_files import BackedUpIndex, Manifest, Progress, 
 from ragvec.engine.local.catalog import LocalCatalog
 from ragvec.engine.local.catalog_rows import BUCKETS, CONFIGURATIONS, INDEXES, PROPERTIES, CatalogReader, write_row
 from ragvec.engine.local.identity import write_identity
-from ragvec.engine.local.layout import StoreFolder, is_uid, sync_folder
+from ragvec.engine.local.layout import GenerationFolder, StoreFolder, generations, is_uid, sync_folder
 from ragvec.engine.local.lease import BuildLease
+from ragvec.engine.local.records import claim
 from ragvec.engine.local.restore import Restore, checked_copy
 from ragvec.engine.local.sqlite import Database, store_error
 from ragvec.engine.protocol import IndexSpec
@@ -124,6 +125,8 @@ def _put_in_place(folder: StoreFolder, rows: _Rows, spec: IndexSpec, files: Path
         place.mkdir()
     (place / "index.json").unlink(missing_ok=True)
     write_identity(place, spec)
+    for number in generations(place):
+        claim(GenerationFolder(place, number).records, spec.uid, number)
     sync_tree(place)
     goal = folder.index(spec.uid)
     (place.parent / f"{_NOTE}{spec.uid}").touch()

@@ -53,12 +53,14 @@ class _Segment(NamedTuple):
 
 class Salvage:
     """The rows of the generation in `folder`; `sql` is inside a read transaction on its records, None where they cannot
-    be opened. Records of other rows than those of most segments are not those of this generation, and not used."""
+    be opened. Records of another `owner`, or of other rows than those of most segments, are not used."""
 
-    def __init__(self, sql: sqlite3.Connection | None, folder: GenerationFolder, *, dimension: int) -> None:
+    def __init__(
+        self, sql: sqlite3.Connection | None, folder: GenerationFolder, *, dimension: int, owner: int = 0
+    ) -> None:
         self._folder, self._dimension = folder, dimension
         self._segments = _segments(folder)
-        sql = None if sql is not None and _is_foreign(sql, self._segments) else sql
+        sql = None if sql is not None and _is_foreign(sql, self._segments, owner) else sql
         self._sql = sql
         self._live = None if sql is None else index_entries(sql, live=True)
         self._dead = None if sql is None else index_entries(sql, live=False)
@@ -158,8 +160,12 @@ def _segments(folder: GenerationFolder) -> list[_Segment]:
     return found
 
 
-def _is_foreign(sql: sqlite3.Connection, segments: list[_Segment]) -> bool:
-    """Whether most rows that the segments were made of have another checksum in the records."""
+def _is_foreign(sql: sqlite3.Connection, segments: list[_Segment], owner: int) -> bool:
+    """Whether the records are of another owner, or most rows that the segments were made of have another checksum in
+    them."""
+    with suppress(sqlite3.Error):
+        if sql.execute("PRAGMA application_id").fetchone()[0] not in (0, owner):
+            return True
     same = other = 0
     for segment in segments:
         if segment.checksums is None:

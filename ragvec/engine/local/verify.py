@@ -29,6 +29,7 @@ from ragvec.engine.local.layout import (
     is_uid,
 )
 from ragvec.engine.local.readable import state_of
+from ragvec.engine.local.records import owner_mark
 from ragvec.engine.local.sqlite import Database
 from ragvec.engine.local.verification import CheckedIndex, Problem, Severity, Verification
 from ragvec.engine.local.verify_derived import Listed, check_postings, check_segments, reason
@@ -50,6 +51,7 @@ _WITH_IDENTITY = 2
 """The format from which on every index has its index.json."""
 
 _SALVAGE_CATALOG = "makes it again from what can be read of it and what the indexes tell of themselves"
+_PUT_BACK = "puts it where it belongs if that is there, and else saves what other files tell"
 _decode_spec = msgspec.json.Decoder(IndexSpec).decode
 
 
@@ -270,6 +272,11 @@ class _Verify:
         checked = None
         try:
             with _reading(folder.records) as sql:
+                (owner,) = sql.execute("PRAGMA application_id").fetchone()
+                if owner not in (0, owner_mark(spec.uid, number)):
+                    what = "it belongs to another index, or to another generation of this one"
+                    report.add("primary", f"{where}/records.sqlite", what, remedy=_PUT_BACK)
+                    return None
                 checked = check_records(
                     sql, folder, where, report, dimension=spec.dimension, deep=self._deep, progress=self._advance
                 )
