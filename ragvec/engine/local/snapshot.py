@@ -20,7 +20,7 @@ from ragvec.engine.local.matches import MatchCache, Matches
 from ragvec.engine.local.newest import NewestRows
 from ragvec.engine.local.posting_feed import PostingFeed
 from ragvec.engine.local.postings import PostingView
-from ragvec.engine.local.records import Records, StoredRow
+from ragvec.engine.local.records import Records, StoredRow, owner_mark
 from ragvec.engine.local.segments import Segment, SegmentSet
 from ragvec.engine.local.vectors import VectorFile
 from ragvec.engine.protocol import IndexSpec
@@ -112,7 +112,7 @@ class Generation:
         self.spec = spec
         if not read_only:
             self.folder.sync()
-        self.records = Records(self.folder.records, read_only=read_only)
+        self.records = Records(self.folder.records, read_only=read_only, owner=owner_mark(spec.uid, number))
         self.vectors = VectorFile(self.folder.vectors, dimension=spec.dimension)
         self.cursors = Cursors(self.folder.cursors, read_only=read_only, clock=clock)
         self.segments = SegmentSet(
