@@ -14,9 +14,9 @@
     │   ├── InvalidPolicy           a policy document that is not one
     │   └── EmbedderMismatch        another embedder filled this index
     ├── NotFound
-    │   ├── BucketNotFound  IndexNotFound  PolicyNotFound  ResourceNotFound
+    │   ├── BucketNotFound  IndexNotFound  PolicyNotFound  ResourceNotFound  TextFieldNotFound
     ├── Conflict
-    │   ├── BucketExists  IndexExists  BucketNotEmpty
+    │   ├── BucketExists  IndexExists  BucketNotEmpty  TextFieldExists
     ├── QuotaExceeded               a count limit of the dialect (buckets, indexes) is reached
     ├── AccessDenied
     ├── StoreError                  the folder, not the request, is at fault
@@ -68,6 +68,8 @@ __all__ = [
     "StoreFull",
     "StoreReadOnly",
     "StoreTooNew",
+    "TextFieldExists",
+    "TextFieldNotFound",
 ]
 
 
@@ -192,6 +194,10 @@ class ResourceNotFound(NotFound):
     """No resource has this ARN, id or file name."""
 
 
+class TextFieldNotFound(NotFound):
+    """The index has no text search on this metadata key."""
+
+
 class Conflict(RagvecError):
     """The request contradicts what exists."""
 
@@ -206,6 +212,10 @@ class IndexExists(Conflict):
 
 class BucketNotEmpty(Conflict):
     """A bucket that still holds indexes cannot be deleted."""
+
+
+class TextFieldExists(Conflict):
+    """The index has text search on this metadata key already."""
 
 
 class QuotaExceeded(RagvecError):

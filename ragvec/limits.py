@@ -36,6 +36,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     metadata_keys: int | None = 50
     filterable_bytes: int | None = 2_048
 
+    text_fields: int | None = 10
+    text_key_max: int | None = 63
+    query_texts: int | None = 10
+    query_text_max: int | None = 1024
+
     put_vectors: int | None = 500
     get_keys: int | None = 100
     delete_keys: int | None = 500
@@ -155,6 +160,10 @@ NATIVE = Limits(
     dimension_max=65_536,
     non_filterable_keys=None,
     non_filterable_key_max=None,
+    text_fields=None,
+    text_key_max=None,
+    query_texts=None,
+    query_text_max=None,
     metadata_bytes=None,
     metadata_keys=None,
     filterable_bytes=None,

@@ -66,6 +66,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     filters: FilterRules
     classic_filters: FilterRules | None = None
     """For indexes of mode CLASSIC, where they differ from `filters`."""
+    text_search: tuple[str, ...] = ()
+    """The modes of index that have text search; none: the dialect has none."""
     squared_euclidean: bool = False
     time: Literal["epoch", "epoch-int", "iso"] = "epoch"
     empty_token_starts: bool = False
@@ -194,6 +196,7 @@ S3 = Dialect(
     addressing="xor",
     filters=_rules(limits.S3, strict=True, conditions=limits.S3.enhanced_filter_conditions, starts_with=True),
     classic_filters=_rules(limits.S3, strict=True, conditions=limits.S3.filter_conditions, starts_with=False),
+    text_search=("ENHANCED",),
     policies=PolicyRules(versions=("2012-10-17", "2008-10-17"), single_statement=True),
     hints=False,
     absent=_EXTENSIONS,
@@ -211,6 +214,7 @@ NATIVE = Dialect(
     bucket_arn_pattern=_AWS_ARN_PATTERN % _LOWER_DOT,
     addressing="xor",
     filters=_rules(limits.NATIVE, strict=False, conditions=None, starts_with=True),
+    text_search=("CLASSIC", "ENHANCED"),
     policies=PolicyRules(
         versions=("2012-10-17", "2008-10-17", "1", "2.0", "2025-12-01"), any_case=True, single_statement=True
     ),

@@ -17,7 +17,6 @@ from ragvec.api.requests import (
     ListIndexes,
     MetadataConfiguration,
     UpdateIndexMode,
-    UpdateMetadataConfiguration,
 )
 from ragvec.api.responses import (
     ArnOfIndex,
@@ -29,7 +28,8 @@ from ragvec.api.responses import (
     MetadataKeys,
 )
 from ragvec.api.tags import check_tags
-from ragvec.engine.protocol import IndexSpec
+from ragvec.api.text_fields import check_text_fields, check_text_mode, text_search_fields
+from ragvec.engine.protocol import IndexSpec, TextField
 from ragvec.errors import InvalidRequest
 from ragvec.types import Metric
 
@@ -40,16 +40,15 @@ __all__ = [
     "get_index",
     "list_indexes",
     "update_index_mode",
-    "update_metadata_configuration",
 ]
 
 METRICS = ("euclidean", "cosine")
 _DATA_TYPES = ("float32",)
-_NO_TEXT_SEARCH = "full-text search over metadata keys is not available"
 
 
 def create_index(session: Session, request: CreateIndex) -> ArnOfIndex:
-    """Create an index. Raises BucketNotFound, IndexExists, QuotaExceeded, InvalidRequest."""
+    """Create an index. Raises BucketNotFound, IndexExists, QuotaExceeded, InvalidRequest; MissingExtra, where the
+    library of a language of text search is not installed."""
     bucket = bucket_name(session, request)
     check_index_name(request.index_name, session.dialect)
     constraints = Constraints(hints=session.dialect.hints)
@@ -58,8 +57,12 @@ def create_index(session: Session, request: CreateIndex) -> ArnOfIndex:
     constraints.one_of("/distanceMetric", request.distance_metric, METRICS)
     keys = _non_filterable_keys(session, request.metadata_configuration, constraints)
     constraints.check()
+    text = _text_fields(session, request.metadata_configuration)
     tags = check_tags(request.tags or {}, session)
     encryption = check_encryption(request.encryption_configuration, session)
+    mode = session.engine.catalog.bucket(bucket).index_mode
+    if text:
+        check_text_mode(session, mode, "textSearchConfigurations")
     spec = IndexSpec(
         uid=str(uuid.uuid4()),
         bucket=bucket,
@@ -69,16 +72,16 @@ def create_index(session: Session, request: CreateIndex) -> ArnOfIndex:
         created=session.clock(),
         non_filterable=keys,
         encryption=encryption,
-        index_mode=session.engine.catalog.bucket(bucket).index_mode,
+        index_mode=mode,
     )
-    session.engine.catalog.create_index(spec, tags=tags, max_indexes=session.dialect.limits.indexes)
+    session.engine.catalog.create_index(spec, tags=tags, max_indexes=session.dialect.limits.indexes, text=text)
     return ArnOfIndex(index_arn=session.arn_of(spec))
 
 
 def get_index(session: Session, request: GetIndex) -> DescribedIndex:
     """Describe an index. Raises BucketNotFound, IndexNotFound."""
     spec = index_spec(session, request)
-    keys = list(spec.non_filterable)
+    keys, text = list(spec.non_filterable), text_search_fields(session, spec)
     return DescribedIndex(
         index=IndexDescription(
             vector_bucket_name=spec.bucket,
@@ -89,7 +92,11 @@ def get_index(session: Session, request: GetIndex) -> DescribedIndex:
             dimension=spec.dimension,
             distance_metric=spec.metric,
             index_mode=spec.index_mode or DEFAULT_MODE,
-            metadata_configuration=MetadataKeys(non_filterable_metadata_keys=keys) if keys else None,
+            metadata_configuration=MetadataKeys(
+                non_filterable_metadata_keys=keys or None, text_search_configurations=text or None
+            )
+            if keys or text
+            else None,
             encryption_configuration=described_encryption(spec.encryption),
         )
     )
@@ -133,14 +140,26 @@ def update_index_mode(session: Session, request: UpdateIndexMode) -> Empty:
     constraints = Constraints(hints=session.dialect.hints)
     constraints.one_of("/indexMode", request.index_mode, MODES)
     constraints.check()
-    session.engine.catalog.set_index_mode(index_spec(session, request).uid, request.index_mode)
+    spec = index_spec(session, request)
+    if request.index_mode not in session.dialect.text_search and session.engine.catalog.text_fields(spec.uid):
+        raise InvalidRequest(
+            f"indexMode {request.index_mode} is not available on an index with textSearchConfigurations: delete them "
+            "first",
+            path="/indexMode",
+        )
+    session.engine.catalog.set_index_mode(spec.uid, request.index_mode)
     return Empty()
 
 
-def update_metadata_configuration(session: Session, request: UpdateMetadataConfiguration) -> Empty:
-    """Refused: there is no full-text search to configure. Raises InvalidRequest."""
-    index_spec(session, request)
-    raise InvalidRequest(f"UpdateMetadataConfiguration is not supported: {_NO_TEXT_SEARCH}", path="/add")
+def _text_fields(session: Session, given: MetadataConfiguration | None) -> tuple[TextField, ...]:
+    if given is None or given.text_search_configurations is None:
+        return ()
+    if not session.dialect.text_search:
+        raise InvalidRequest(
+            f"Unknown parameter `textSearchConfigurations` for CreateIndex in the {session.dialect.name} dialect",
+            path="/metadataConfiguration/textSearchConfigurations",
+        )
+    return check_text_fields(session, given.text_search_configurations, parent="/metadataConfiguration")
 
 
 def _non_filterable_keys(
@@ -148,11 +167,6 @@ def _non_filterable_keys(
 ) -> tuple[str, ...]:
     if given is None:
         return ()
-    if given.text_search_configurations:
-        raise InvalidRequest(
-            f"textSearchConfigurations is not supported: {_NO_TEXT_SEARCH}",
-            path="/metadataConfiguration/textSearchConfigurations",
-        )
     keys = given.non_filterable_metadata_keys or []
     place = "/metadataConfiguration/nonFilterableMetadataKeys"
     limits = session.dialect.limits

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ragvec.api import buckets, indexes, policies, requests, tags, vectors
+from ragvec.api import buckets, indexes, policies, requests, tags, text_fields, vectors
 from ragvec.api.access import Session
 from ragvec.api.decode import decode_request
 from ragvec.api.responses import Response
@@ -38,7 +38,7 @@ _ALL: tuple[tuple[type[requests.Request], Callable[[Session, Any], Response]], .
     (requests.ListIndexes, indexes.list_indexes),
     (requests.DeleteIndex, indexes.delete_index),
     (requests.UpdateIndexMode, indexes.update_index_mode),
-    (requests.UpdateMetadataConfiguration, indexes.update_metadata_configuration),
+    (requests.UpdateMetadataConfiguration, text_fields.update_metadata_configuration),
     (requests.PutVectors, vectors.put_vectors),
     (requests.GetVectors, vectors.get_vectors),
     (requests.ListVectors, vectors.list_vectors),

@@ -41,6 +41,8 @@ __all__ = [
     "TagResource",
     "TextSearchChange",
     "TextSearchConfiguration",
+    "TextSearchKey",
+    "TextSearchRemoval",
     "UntagResource",
     "UpdateIndexMode",
     "UpdateMetadataConfiguration",
@@ -78,7 +80,7 @@ class EncryptionConfiguration(Request, frozen=True, kw_only=True):
 
 
 class TextSearchConfiguration(Request, frozen=True, kw_only=True):
-    """A metadata key that full-text search covers."""
+    """A metadata key that full-text search covers. `status` is what GetIndex tells; given, it says nothing."""
 
     metadata_key: str
     language: str | None = None
@@ -86,9 +88,21 @@ class TextSearchConfiguration(Request, frozen=True, kw_only=True):
 
 
 class TextSearchChange(Request, frozen=True, kw_only=True):
-    """Text-search fields to add or delete."""
+    """Text-search fields to add."""
 
     text_search_configurations: list[TextSearchConfiguration] | None = None
+
+
+class TextSearchKey(Request, frozen=True, kw_only=True):
+    """The metadata key of a text-search field."""
+
+    metadata_key: str
+
+
+class TextSearchRemoval(Request, frozen=True, kw_only=True):
+    """Text-search fields to delete."""
+
+    text_search_configurations: list[TextSearchKey] | None = None
 
 
 class MetadataConfiguration(Request, frozen=True, kw_only=True):
@@ -204,10 +218,13 @@ class UpdateIndexMode(IndexRequest, frozen=True, kw_only=True):
 
 
 class UpdateMetadataConfiguration(IndexRequest, frozen=True, kw_only=True):
-    """Add or delete text-search fields."""
+    """Add text-search fields, or delete some: one of `add` and `delete`.
+
+    What is added is searched from then on, and its lists are built in the background: GetIndex tells the status.
+    """
 
     add: TextSearchChange | None = None
-    delete: TextSearchChange | None = None
+    delete: TextSearchRemoval | None = None
 
 
 # -- vectors -----------------------------------------------------------------------------------------------------------
@@ -245,6 +262,9 @@ class ListVectors(IndexRequest, frozen=True, kw_only=True):
 
 class QueryVectors(IndexRequest, frozen=True, kw_only=True):
     """Return the `topK` vectors nearest to `queryVector` among those that satisfy `filter`, nearest first.
+
+    With `queryTexts` alone, those in whose metadata a word of the texts occurs, ranked by BM25; with both, the rankings
+    are fused by reciprocal rank. `returnScores` adds the scores to either.
 
     The answer comes a page at a time; all pages of one query belong to one result list, whatever is written meanwhile.
     `maxResults` (the size of a page) and `returnData` are extensions.

@@ -13,6 +13,7 @@ import msgspec
 __all__ = [
     "ArnOfBucket",
     "ArnOfIndex",
+    "Bm25Score",
     "BucketDescription",
     "BucketList",
     "BucketSummary",
@@ -30,7 +31,11 @@ __all__ = [
     "Policy",
     "QueryResult",
     "Response",
+    "ScoredResult",
+    "ScoredVector",
+    "Scores",
     "Tags",
+    "TextSearchField",
     "Vector",
     "VectorList",
 ]
@@ -56,10 +61,19 @@ class Encryption(Response, frozen=True, kw_only=True):
     kms_key_arn: str | None = None
 
 
-class MetadataKeys(Response, frozen=True, kw_only=True):
-    """As it was given at creation."""
+class TextSearchField(Response, frozen=True, kw_only=True):
+    """A metadata key with text search; `status` is ACTIVE, or BUILDING while its lists are made."""
 
-    non_filterable_metadata_keys: list[str]
+    metadata_key: str
+    language: str | None = None
+    status: str | None = None
+
+
+class MetadataKeys(Response, frozen=True, kw_only=True):
+    """The non-filterable keys as given at creation, and the text-search fields as they are."""
+
+    non_filterable_metadata_keys: list[str] | None = None
+    text_search_configurations: list[TextSearchField] | None = None
 
 
 class ArnOfBucket(Response, frozen=True, kw_only=True):
@@ -183,6 +197,41 @@ class QueryResult(VectorList, frozen=True, kw_only=True):
         document: dict[str, Any] = {"vectors": found, "distanceMetric": self.distance_metric}
         if self.next_token is not None:
             document["nextToken"] = self.next_token
+        return document
+
+
+class Bm25Score(Response, frozen=True, kw_only=True):
+    """The BM25 score of one metadata key."""
+
+    metadata_key: str
+    score: float
+
+
+class Scores(Response, frozen=True, kw_only=True):
+    """The scores of a hit: of the keys in which a word was found, and of a hybrid query the rest."""
+
+    fused: float | None = None
+    bm25_scores: list[Bm25Score] = msgspec.field(name="bm25Scores")
+    vector_distance: float | None = None
+
+
+class ScoredVector(Vector, frozen=True, kw_only=True):
+    """A hit of a query by text."""
+
+    scores: Scores | None = None
+
+
+class ScoredResult(QueryResult, frozen=True, kw_only=True):
+    """A page of hits of a query by text, best first."""
+
+    vectors: list[ScoredVector]  # type: ignore[assignment]  # immutable, so a narrower list is in order
+
+    def document(self) -> dict[str, Any]:
+        """See `Response.document`."""
+        document = super().document()
+        for vector, part in zip(self.vectors, document["vectors"], strict=True):
+            if vector.scores is not None:
+                part["scores"] = msgspec.to_builtins(vector.scores)
         return document
 
 

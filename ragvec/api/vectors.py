@@ -13,6 +13,7 @@ from ragvec.api.paging import name_token, read_token, start_after
 from ragvec.api.records import encode_records, query_vector
 from ragvec.api.requests import CountVectors, DeleteVectors, GetVectors, ListVectors, PutVectors, QueryVectors
 from ragvec.api.responses import Count, Deleted, Empty, Numbers, QueryResult, Vector, VectorList
+from ragvec.api.text_query import query_texts
 from ragvec.distance import squared_euclidean
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import InvalidRequest, InvalidToken
@@ -109,8 +110,10 @@ def count_vectors(session: Session, request: CountVectors) -> Count:
 
 
 def query_vectors(session: Session, request: QueryVectors) -> QueryResult:
-    """Return a page of the nearest vectors. Raises IndexNotFound, InvalidRequest (vector, filter, token)."""
-    _refuse_text_search(request)
+    """Return a page of the nearest vectors; of the best with `queryTexts`, see `ragvec.api.text_query`. Raises
+    IndexNotFound, InvalidRequest (vector, filter, token)."""
+    if request.query_texts is not None:
+        return query_texts(session, request)
     limits = session.dialect.limits
     constraints = Constraints(hints=session.dialect.hints)
     constraints.between("/topK", request.top_k, low=1, high=limits.top_k)
@@ -208,11 +211,3 @@ def _segment(request: ListVectors) -> tuple[int, int]:
     if index >= count:
         raise InvalidRequest(f"segmentIndex must be less than segmentCount {count}, got {index}", path="/segmentIndex")
     return index, count
-
-
-def _refuse_text_search(request: QueryVectors) -> None:
-    for name, given in (("queryTexts", request.query_texts), ("returnScores", request.return_scores)):
-        if given:
-            raise InvalidRequest(
-                f"{name} is not supported: full-text search over metadata keys is not available", path=f"/{name}"
-            )

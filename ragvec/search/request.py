@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
+import numpy as np
 
+from ragvec.engine.protocol import TextQuery
 from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.types import Distances, FloatMatrix, Record
+from ragvec.search.fuse import Fusion
+from ragvec.types import Distances, FloatMatrix, FloatVector, Record
 
-__all__ = ["Hits", "SearchPage", "SearchRequest"]
+__all__ = ["Hits", "ScoredHits", "SearchPage", "SearchRequest", "TextRequest"]
 
 
 class SearchRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -22,6 +27,27 @@ class SearchRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     where: Filter = EVERYTHING
     data: bool = False
     metadata: bool = False
+    effort: float = 1.0
+
+
+class TextRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """The `k` best records for `texts`, of distinct keys, and the `vector` float32 (dimension,), if there is one, among
+    those that satisfy `where`.
+
+    The weights of the texts are boosts: of their scores where these are added up, of their rankings where these are
+    fused. Without `fusion`, the scores of texts alone are added up, and texts with a vector are fused as
+    `ragvec.search.fuse.DEFAULT` says. With `scores`, all scores of each hit are told. The others are those of
+    `SearchRequest`.
+    """
+
+    texts: tuple[TextQuery, ...]
+    k: int
+    vector: FloatVector | None = None
+    fusion: Fusion | None = None
+    where: Filter = EVERYTHING
+    data: bool = False
+    metadata: bool = False
+    scores: bool = False
     effort: float = 1.0
 
 
@@ -57,6 +83,23 @@ class Hits:
         if self._keys is None:
             self._keys = [record.key for record in self._records or ()]
         return self._keys
+
+
+class ScoredHits(Hits):
+    """The answer to texts, alone or with a vector, best first, ties in byte order of key.
+
+    `scores` are float32 (len(self),) each: "bm25" or "fused", the one that the hits are in order of, then, where they
+    were asked for, "bm25:<key>" of each text, 0 for a hit without any of its terms. `distances` are NaN where no vector
+    was given, or they were not asked for.
+    """
+
+    __slots__ = ("scores",)
+
+    def __init__(
+        self, records: tuple[Record, ...], distances: Distances | None, *, scores: Mapping[str, FloatVector]
+    ) -> None:
+        super().__init__(records, np.full(len(records), np.nan, np.float32) if distances is None else distances)
+        self.scores = scores
 
 
 class SearchPage(msgspec.Struct, frozen=True, eq=False):

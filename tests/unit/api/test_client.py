@@ -284,44 +284,6 @@ def test_wrong_arguments_are_named(
     assert error.response["fieldList"][0]["path"].startswith("/")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"queryTexts": [{"text": "x", "metadataKey": "y"}]},
-        {"returnScores": True},
-    ],
-)
-def test_text_search_is_refused_by_name(
-    client: Client, index_of: MakeIndex, refusal: Refusal, arguments: dict[str, Any]
-) -> None:
-    at = index_of(client)
-
-    error = refusal(client.query_vectors, **at, topK=1, queryVector=FLAT, **arguments)
-    assert f"{next(iter(arguments))} is not supported: full-text search over metadata keys is not available" in str(
-        error
-    )
-    assert error.response["Error"]["Code"] == "ValidationException"
-
-
-def test_text_search_configuration_is_refused_by_name(client: Client, index_of: MakeIndex, refusal: Refusal) -> None:
-    at = index_of(client)
-    fields = {"textSearchConfigurations": [{"metadataKey": "title", "language": "en"}]}
-
-    error = refusal(
-        client.create_index,
-        **{**at, "indexName": "other"},
-        dataType="float32",
-        dimension=2,
-        distanceMetric="cosine",
-        metadataConfiguration=fields,
-    )
-    assert "textSearchConfigurations is not supported" in str(error)
-    assert "UpdateMetadataConfiguration is not supported" in str(
-        refusal(client.update_metadata_configuration, **at, add=fields)
-    )
-    assert len(client.list_indexes(vectorBucketName="docs")["indexes"]) == 1
-
-
 def test_none_counts_as_not_given(client: Client, index_of: MakeIndex) -> None:
     at = index_of(client)
 
