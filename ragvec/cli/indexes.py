@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragvec.cli.arguments import Commands, command, count, target
 from ragvec.cli.opening import embedder_name, existing_store, open_bucket, open_index
-from ragvec.cli.output import Output, number_text, table
+from ragvec.cli.output import Output, clean, number_text, table
 from ragvec.cli.problems import UsageError
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _draw(console: Console, document: dict[str, Any]) -> None:
         "non-filterable": ", ".join(document["non_filterable"]) or "-",
     }
     for name, value in lines.items():
-        console.print(f"{name:<16}{value}")
+        console.print(f"{name:<16}{clean(value)}")
     if document["attributes"]:
         table(console, ("attribute", "type"), sorted(document["attributes"].items()), empty="")
 

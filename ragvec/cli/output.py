@@ -30,6 +30,7 @@ __all__ = [
 T = TypeVar("T")
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_LATE_CONTROLS = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 _SPACES = re.compile(r"\s+")
 _VALUE = 60
 _CELL = 240
@@ -56,11 +57,11 @@ class Output:
 
     def tell(self, document: object, text: str) -> None:
         """Print `document` as JSON, or else one line of text, whole however long it is."""
-        self.show(document, lambda console: console.print(text, soft_wrap=True))
+        self.show(document, lambda console: console.print(visible(text), soft_wrap=True))
 
     def note(self, text: str) -> None:
         """Print a line for people on standard error."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(visible(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def progress(
         self, items: Iterable[T], *, label: str, total: int | None = None, unit: str = "vector"
@@ -98,7 +99,9 @@ def json_text(value: object, *, ascii_only: bool = False) -> str:
     import msgspec
 
     plain = msgspec.to_builtins(value, enc_hook=_encodable)
-    return json.dumps(plain, ensure_ascii=ascii_only, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(plain, ensure_ascii=ascii_only, separators=(",", ":"), allow_nan=False)
+    # JSON lets these stand as they are, and a terminal takes some of them for commands.
+    return _LATE_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def visible(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragvec.cli.arguments import Commands, command, target
 from ragvec.cli.opening import embedder_name, existing_store, open_index
-from ragvec.cli.output import Output, bytes_text, number_text, table
+from ragvec.cli.output import Output, bytes_text, clean, number_text, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,7 +107,7 @@ def _draw_one(console: Console, row: dict[str, Any]) -> None:
         "on disk": bytes_text(row["disk_bytes"]),
     }
     for name, value in lines.items():
-        console.print(f"{name:<16}{value}")
+        console.print(f"{name:<16}{clean(value)}")
     if row["segments"]:
         table(
             console,

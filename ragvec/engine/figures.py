@@ -86,12 +86,15 @@ class IndexStats(msgspec.Struct, frozen=True):
                 f"{segment.bytes / 2**20:,.1f} MiB, built in {segment.build_seconds:.1f} s"
             )
         for field in self.text:
-            figures[f"text {html.escape(field.key)}"] = (
+            figures[f"text {field.key}"] = (
                 f"{field.documents:,} texts, {field.tokens:,} words, {field.bytes / 2**20:,.1f} MiB"
                 + (", still building" if field.status == "BUILDING" else "")
             )
         left = 'style="text-align:left"'
-        rows = "".join(f"<tr><th {left}>{name}</th><td {left}>{value}</td></tr>" for name, value in figures.items())
+        rows = "".join(
+            f"<tr><th {left}>{html.escape(name)}</th><td {left}>{html.escape(value)}</td></tr>"
+            for name, value in figures.items()
+        )
         return f"<table>{rows}</table>"
 
 
