@@ -60,8 +60,8 @@ class WeightedSum(msgspec.Struct, frozen=True, tag="weighted"):
     """The sum over the rankings of weight × normalised score. `weights` are those of the rankings in their order, 1
     each when there are none.
 
-    "min-max" puts the scores of a list between 0 and 1, "z-score" gives them mean 0 and standard deviation 1, "none"
-    leaves them. A list whose scores are all equal counts as 1 for its rows ("min-max") or 0 ("z-score").
+    "min-max" puts the scores of the candidates between 0 and 1, "z-score" gives them mean 0 and standard deviation 1,
+    "none" leaves them. Scores that are all equal count as 0, unless they are left.
     """
 
     weights: tuple[float, ...] = ()
@@ -110,8 +110,8 @@ def weighted_sum(
 ) -> Fused:
     """The weighted sum of normalised scores, see `WeightedSum`.
 
-    A row that is not in a ranking has what `complete` says for it, on the scale of those that are in it and not below
-    the scale's end; without `complete` the end.
+    The candidates are the rows of all rankings. One that is not in a ranking has the score that `complete` says; that
+    of the ranking's last row without `complete`.
     """
     union, places = _union(rankings)
     completed = complete(union) if complete is not None and len(union) else None
@@ -119,13 +119,12 @@ def weighted_sum(
     for at, (ranking, where) in enumerate(zip(rankings, places, strict=True)):
         if not len(ranking.rows):
             continue
-        scores = ranking.scores.astype(np.float64)
         if completed is None:
-            values = np.full(len(union), scores.min())
+            values = np.full(len(union), float(ranking.scores.min()))
+            values[where] = ranking.scores
         else:
-            values = np.maximum(completed[at].astype(np.float64), scores.min())
-        values[where] = scores
-        low, scale = _frame(scores, normalise)
+            values = completed[at].astype(np.float64)
+        low, scale = _frame(values, normalise)
         total += (weights[at] if weights else 1.0) * (values - low) / scale
     return _ordered(union, total)
 
@@ -137,7 +136,7 @@ def _frame(scores: npt.NDArray[np.float64], normalise: str) -> tuple[float, floa
     if normalise == "z-score":
         return float(scores.mean()), float(scores.std()) or 1.0
     low, high = float(scores.min()), float(scores.max())
-    return (low, high - low) if high > low else (low - 1.0, 1.0)
+    return low, (high - low) or 1.0
 
 
 def _union(rankings: Sequence[RankedList]) -> tuple[RowArray, list[npt.NDArray[np.intp]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -24,15 +25,25 @@ _ROWS = 50
 
 class Hit(msgspec.Struct, frozen=True, eq=False):
     """One record that a query found. `metadata` and `data` (float32 (dimension,)) are None when they were not asked
-    for."""
+    for.
+
+    A hit of a query by text has the `score` that it was ranked by and the `scores` of each text by name; its distance
+    is NaN where there was no vector.
+    """
 
     key: str
     distance: float
     metadata: dict[str, Any] | None = None
     data: FloatVector | None = None
+    score: float | None = None
+    scores: dict[str, float] | None = None
 
     def __repr__(self) -> str:
-        parts = [repr(_cut(self.key, _KEY)), f"distance={self.distance:.4f}"]
+        parts = [repr(_cut(self.key, _KEY))]
+        if self.score is not None:
+            parts.append(f"score={self.score:.4f}")
+        if not math.isnan(self.distance):
+            parts.append(f"distance={self.distance:.4f}")
         if self.metadata is not None:
             shown = {
                 name: _cut(value, _VALUE) if isinstance(value, str) else value for name, value in self.metadata.items()
@@ -99,22 +110,37 @@ class Results(Sequence[Hit]):
 
     def _found(self) -> str:
         number = f"{len(self):,}" if len(self) else "no"
-        return f"{number} {'hit' if len(self) == 1 else 'hits'} by {self.metric}"
+        return f"{number} {'hit' if len(self) == 1 else 'hits'} by {self._by()}"
+
+    def _by(self) -> str:
+        return self.metric
+
+    def _numbers(self) -> dict[str, FloatVector]:
+        """The columns of numbers, by their names in HTML."""
+        return {"distance": self.distances}
+
+    @staticmethod
+    def _shortened(text: str) -> str:
+        return _cut(text, _KEY)
 
     def _repr_html_(self) -> str:
         if not len(self):
-            return f"<div>{self._found()}</div>"
+            return f"<div>{html.escape(self._found())}</div>"
+        numbers = self._numbers()
         left = 'style="text-align:left;vertical-align:top;overflow-wrap:anywhere"'
         narrow = 'style="text-align:right;vertical-align:top;white-space:nowrap"'
         body = "".join(
             f'<tr><td {left} dir="auto">{html.escape(_cut(hit.key, 2 * _VALUE))}</td>'
-            f'<td {narrow}>{hit.distance:.4f}</td><td {left} dir="auto">{_html_metadata(hit.metadata)}</td></tr>'
-            for hit in self[:_ROWS]
+            + "".join(f"<td {narrow}>{values[at]:.4f}</td>" for values in numbers.values())
+            + f'<td {left} dir="auto">{_html_metadata(hit.metadata)}</td></tr>'
+            for at, hit in enumerate(self[:_ROWS])
         )
         more = len(self) - _ROWS
         rest = f"<div>and {more:,} more: see <code>.to_pandas()</code></div>" if more > 0 else ""
-        head = f"<tr><th {left}>key</th><th {narrow}>distance</th><th {left}>metadata</th></tr>"
-        return f"<div><div>{self._found()}</div><table><thead>{head}</thead><tbody>{body}</tbody></table>{rest}</div>"
+        columns = "".join(f"<th {narrow}>{name}</th>" for name in numbers)
+        head = f"<tr><th {left}>key</th>{columns}<th {left}>metadata</th></tr>"
+        found = html.escape(self._found())
+        return f"<div><div>{found}</div><table><thead>{head}</thead><tbody>{body}</tbody></table>{rest}</div>"
 
 
 class ResultsList(list[Results]):

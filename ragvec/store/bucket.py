@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ragvec.api import indexes
 from ragvec.api.arguments import at_least_one
 from ragvec.api.requests import CreateIndex, MetadataConfiguration
+from ragvec.api.text_arguments import to_text_configurations
 from ragvec.errors import IndexExists, InvalidRequest, NotFound
 from ragvec.store.index import Index
 from ragvec.store.pages import PAGE, every
@@ -54,33 +55,44 @@ class Bucket:
         dimension: int,
         metric: Metric = "cosine",
         non_filterable: Sequence[str] = (),
+        text: str | Sequence[str] | Mapping[str, str | None] | None = None,
         exist_ok: bool = False,
     ) -> Index:
         """Make an index of vectors of this dimension. `non_filterable` metadata keys are stored and returned, but not
-        indexed.
+        indexed. `text` are metadata keys whose text is searched, filterable or not: languages by key, such as
+        `{"title": "en", "body": None}`, or keys alone; see `Index.add_text`.
 
         Raises:
-            InvalidRequest: a name, dimension, metric or key breaks its rule. BucketNotFound. IndexExists: unless
-            `exist_ok`, which still refuses one of another dimension, metric or non-filterable keys.
+            InvalidRequest: a name, dimension, metric, key or language breaks its rule. BucketNotFound. IndexExists:
+            unless `exist_ok`, which still refuses one of another dimension, metric, non-filterable keys or text.
+            MissingExtra: the library of a language is not installed.
         """
         if isinstance(non_filterable, str):
             raise InvalidRequest(
                 f"Expected a list of keys, got the text {non_filterable!r} - at `non_filterable`", path="non_filterable"
             )
         dimension = at_least_one(dimension, "dimension")
+        texts = to_text_configurations(text)
         request = CreateIndex(
             vector_bucket_name=self.name,
             index_name=name,
             data_type="float32",
             dimension=dimension,
             distance_metric=metric,
-            metadata_configuration=MetadataConfiguration(non_filterable_metadata_keys=list(non_filterable)),
+            metadata_configuration=MetadataConfiguration(
+                non_filterable_metadata_keys=list(non_filterable), text_search_configurations=texts
+            ),
         )
         try:
             indexes.create_index(self.store._session, request)
         except IndexExists:
-            spec = Index(self, name).spec
-            same = (spec.dimension, spec.metric, set(spec.non_filterable)) == (dimension, metric, set(non_filterable))
+            index = Index(self, name)
+            spec = index.spec
+            same = (spec.dimension, spec.metric, set(spec.non_filterable)) == (
+                dimension,
+                metric,
+                set(non_filterable),
+            ) and index.text_fields == {field.metadata_key: field.language for field in texts}
             if not (exist_ok and same):
                 raise
         return Index(self, name)

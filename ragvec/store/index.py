@@ -11,12 +11,24 @@ import numpy as np
 
 from ragvec.api.arguments import at_least_one, is_matrix, to_effort, to_filter, to_keys, to_metadata, to_recall_target
 from ragvec.api.records import put_arrays, query_matrix, query_vector
-from ragvec.engine.protocol import Explanation, IndexEngine, IndexSpec, IndexStats, Tuning
+from ragvec.api.requests import (
+    TextSearchChange,
+    TextSearchConfiguration,
+    TextSearchKey,
+    TextSearchRemoval,
+    UpdateMetadataConfiguration,
+)
+from ragvec.api.text_arguments import to_fusion, to_texts
+from ragvec.api.text_fields import update_metadata_configuration
+from ragvec.engine.protocol import Explanation, IndexEngine, IndexSpec, IndexStats, TextField, Tuning
 from ragvec.errors import InvalidKey, InvalidRequest, NotFound
 from ragvec.filters.nodes import Filter
 from ragvec.search.execute import search
-from ragvec.search.request import SearchRequest
+from ragvec.search.fuse import Fusion
+from ragvec.search.hybrid import text_search
+from ragvec.search.request import SearchRequest, TextRequest
 from ragvec.search.results import Results, ResultsList
+from ragvec.search.text_results import TextResults
 from ragvec.types import Damaged, Metric, Record
 
 if TYPE_CHECKING:
@@ -111,6 +123,21 @@ class Index:
     @overload
     def query(
         self,
+        vector: Any = None,
+        *,
+        text: str | Mapping[str, str],
+        boosts: Mapping[str, float] | None = None,
+        fusion: Fusion | str | None = None,
+        k: int = 10,
+        where: Mapping[str, Any] | Filter | None = None,
+        data: bool = False,
+        metadata: bool = True,
+        effort: float = 1.0,
+    ) -> TextResults: ...
+
+    @overload
+    def query(
+        self,
         vector: Any,
         *,
         k: int = 10,
@@ -122,8 +149,11 @@ class Index:
 
     def query(
         self,
-        vector: Any,
+        vector: Any = None,
         *,
+        text: str | Mapping[str, str] | None = None,
+        boosts: Mapping[str, float] | None = None,
+        fusion: Fusion | str | None = None,
         k: int = 10,
         where: Mapping[str, Any] | Filter | None = None,
         data: bool = False,
@@ -133,14 +163,39 @@ class Index:
         """The `k` nearest records that satisfy `where`, as Results; for a matrix (m, dimension), a list of m Results,
         for which all processors are used. Either has `to_pandas()`.
 
+        With `text`, the `k` best: for texts alone by BM25, for a text and a vector by both rankings, fused. A text is
+        plain words, any of which are sought, in every text field of the index; `{"title": "red shoes"}` names one. The
+        `boosts` of fields weigh them against each other and against the vector, which has 1. `fusion` is "rrf",
+        "weighted" or a value of `ragvec.search.fuse`; by default the one that is best as far as we have measured. Each
+        hit has its scores.
+
         An `effort` above 1 searches about so many times as much as the recall target takes, below 1 less;
         `math.inf` searches exactly.
 
         Raises:
-            InvalidVector, DimensionMismatch, InvalidFilter, InvalidRequest: see those.
+            InvalidVector, DimensionMismatch, InvalidFilter, InvalidRequest: see those. MissingExtra: the library of a
+            language of text search is not installed.
         """
         spec, engine = self._open()
         k = at_least_one(k, "k")
+        if text is not None:
+            texts = to_texts(text, self._text_fields(spec), boosts=boosts, index=self.name)
+            wanted = TextRequest(
+                texts=texts,
+                k=k,
+                vector=None if vector is None else query_vector(self.bucket.store._session, spec, vector),
+                fusion=to_fusion(fusion),
+                where=to_filter(where, spec),
+                data=data,
+                metadata=metadata,
+                scores=True,
+                effort=to_effort(effort),
+            )
+            return TextResults(text_search(engine, wanted), metric=spec.metric, texts=[text.key for text in texts])
+        if vector is None or boosts is not None or fusion is not None:
+            raise InvalidRequest(
+                "Expected a vector, a text or both; `boosts` and `fusion` belong to a text - at `text`", path="text"
+            )
         many = is_matrix(vector)
         if many:
             queries = query_matrix(spec, vector)
@@ -153,16 +208,53 @@ class Index:
         return found if many else found[0]
 
     def explain(
-        self, vector: Any, *, k: int = 10, where: Mapping[str, Any] | Filter | None = None, effort: float = 1.0
+        self,
+        vector: Any = None,
+        *,
+        text: str | Mapping[str, str] | None = None,
+        k: int = 10,
+        where: Mapping[str, Any] | Filter | None = None,
+        effort: float = 1.0,
     ) -> Explanation:
         """How one such query runs: the plan, then each step with its candidates and microseconds. `print` it.
 
         Raises:
-            InvalidVector, DimensionMismatch, InvalidFilter, InvalidRequest: see those.
+            InvalidVector, DimensionMismatch, InvalidFilter, InvalidRequest: see those. MissingExtra: the library of a
+            language of text search is not installed.
         """
         spec, engine = self._open()
-        query = query_vector(self.bucket.store._session, spec, vector)
-        return engine.explain(query, k=at_least_one(k, "k"), where=to_filter(where, spec), effort=to_effort(effort))
+        if vector is None and text is None:
+            raise InvalidRequest("Expected a vector, a text or both - at `vector`", path="vector")
+        return engine.explain(
+            None if vector is None else query_vector(self.bucket.store._session, spec, vector),
+            k=at_least_one(k, "k"),
+            where=to_filter(where, spec),
+            effort=to_effort(effort),
+            texts=() if text is None else to_texts(text, self._text_fields(spec), index=self.name),
+        )
+
+    @property
+    def text_fields(self) -> dict[str, str | None]:
+        """The metadata keys whose text is searched, each with its language, None for any."""
+        return {field.key: field.language for field in self._text_fields(self.spec)}
+
+    def add_text(self, key: str, *, language: str | None = None) -> None:
+        """Search the text of this metadata key too, filterable or not: a string, or each of a list of strings.
+
+        `language` is one of `ragvec.text.analyzers.LANGUAGES`: its inflections meet. Without, words are only folded to
+        one case, whatever their language. What is stored already is found at once; its lists are built in the
+        background (`stats().text` tells).
+
+        Raises:
+            TextFieldExists: also when it is there in another language: drop it first. InvalidRequest: there is no such
+            language. MissingExtra: its library is not installed.
+        """
+        fields = [TextSearchConfiguration(metadata_key=key, language=language)]
+        self._change_text(add=TextSearchChange(text_search_configurations=fields))
+
+    def drop_text(self, key: str) -> None:
+        """Search the text of this metadata key no more. Raises TextFieldNotFound."""
+        self._change_text(delete=TextSearchRemoval(text_search_configurations=[TextSearchKey(metadata_key=key)]))
 
     def tune(self, *, recall_target: float | None = None, queries: Any = None, k: int = 10) -> Tuning:
         """Search for this recall from now on, in every process, without building anything; returns what was chosen.
@@ -259,6 +351,15 @@ class Index:
     def delete_index(self) -> None:
         """Delete the index and all its vectors. Raises BucketNotFound, IndexNotFound."""
         self.bucket.store.engine.catalog.delete_index(self.bucket.name, self.name)
+
+    def _change_text(self, *, add: TextSearchChange | None = None, delete: TextSearchRemoval | None = None) -> None:
+        request = UpdateMetadataConfiguration(
+            vector_bucket_name=self.bucket.name, index_name=self.name, add=add, delete=delete
+        )
+        update_metadata_configuration(self.bucket.store._session, request)
+
+    def _text_fields(self, spec: IndexSpec) -> tuple[TextField, ...]:
+        return self.bucket.store.engine.catalog.text_fields(spec.uid)
 
     def _open(self) -> tuple[IndexSpec, IndexEngine]:
         spec = self.spec
