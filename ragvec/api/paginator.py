@@ -137,8 +137,11 @@ def _write(token: str | None, skip: int) -> str:
 def _read(token: str) -> tuple[str | None, int]:
     try:
         document = json.loads(base64.b64decode(token))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         return token, 0
     if not isinstance(document, dict) or not set(document) <= {"nextToken", _TRUNCATED}:
         return token, 0
-    return document.get("nextToken"), int(document.get(_TRUNCATED, 0))
+    given, skip = document.get("nextToken"), document.get(_TRUNCATED, 0)
+    if not isinstance(given, (str, type(None))) or type(skip) is not int or skip < 0:
+        return token, 0
+    return given, skip

@@ -35,5 +35,9 @@ def json_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             row = msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.DecodeError as error:
-            raise DocumentError(f"Expected a JSON object: {error} - at {source}", source=source) from None
+            raise DocumentError(f"Expected a JSON object: {error!s:.300} - at {source}", source=source) from None
+        except RecursionError:
+            raise DocumentError(
+                f"Expected a JSON object, got one nested too deep - at {source}", source=source
+            ) from None
         yield source, row

@@ -218,6 +218,16 @@ def test_a_refused_document_is_in_the_report_and_stops_nothing(tmp_path: Path) -
     )
 
 
+def test_without_a_python_to_start_files_are_refused_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    monkeypatch.setattr(sys, "executable", "")
+    (refused,) = texts(load(tmp_path))
+    assert "FileLimits(isolate=False) reads files in this process" in refused
+    assert texts(load(tmp_path, limits=FileLimits(isolate=False))) == ["text"]
+
+
 def test_loading_from_two_threads_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     found: list[list[str]] = []

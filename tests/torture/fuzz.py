@@ -131,7 +131,7 @@ def _by_coverage(test, seeds, arguments) -> NoReturn:  # type: ignore[no-untyped
         f"-timeout={_SECONDS}",
         f"-rss_limit_mb={most}",
         f"-artifact_prefix={arguments.folder}/",
-        "-max_len=20000",
+        "-max_len=4096",
         "-print_final_stats=1",
         "-close_fd_mask=0",
     ]

@@ -6,6 +6,7 @@ gives becomes the name of a file.
 
 from __future__ import annotations
 
+import base64
 import functools
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,19 @@ def token(data: bytes) -> None:
             raise AssertionError(f"a token that was changed is taken: {wrong!r}")
 
 
+def resume(data: bytes) -> None:
+    """The token of boto3's form with which a paginator goes on."""
+    client = _client("s3")
+    there = {"vectorBucketName": "fuzz-bucket", "indexName": "fuzz-index"}
+    for text in (text_of(data), base64.b64encode(data).decode()):
+        pages = client.get_paginator("list_vectors").paginate(**there, PaginationConfig={"StartingToken": text})
+        try:
+            for page in pages:
+                assert len(page["vectors"]) <= 500
+        except client.exceptions.ValidationException:
+            continue
+
+
 def policy(data: bytes) -> None:
     for dialect in DIALECTS.values():
         try:
@@ -240,6 +254,19 @@ TARGETS = [
     ),
     Target("names", names, tuple(text.encode("utf-8", "surrogateescape") for text in _NAMES)),
     Target("token", token, (b"", b"AAAA", b"key", "ключ".encode(), b"\x00", b"x" * 900, b"=" * 9, b"-.-.", b"___")),
+    Target(
+        "resume",
+        resume,
+        (
+            b'{"nextToken": null}',
+            b'{"nextToken": "x", "boto_truncate_amount": 3}',
+            b'{"nextToken": 1, "boto_truncate_amount": "x"}',
+            b'{"nextToken": null, "boto_truncate_amount": -5}',
+            b'{"nextToken": null, "boto_truncate_amount": 1e999}',
+            b"[" * 5_000,
+            b"",
+        ),
+    ),
     Target(
         "policy",
         policy,
