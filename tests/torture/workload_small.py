@@ -35,7 +35,7 @@ _SMALLER: tuple[tuple[Any, str, object], ...] = (
     (upkeep, "RETIRED_SECONDS", 0.0),
     (worker_process, "LARGE", 1),
     (posting_feed.PostingFeed.__init__, "__kwdefaults__", {"block_rows": BLOCK // 3}),
-    (run_feed, "STEP", BLOCK // 6),
+    (run_feed.RunFeed, "step", BLOCK // 6),
     (run_feed, "STRIDE", BLOCK // 4),
     (posting_feed, "_FEW", BLOCK // 6),
 )

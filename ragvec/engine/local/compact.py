@@ -2,7 +2,8 @@
 
 1. Copy what is committed, in row order, without holding up anybody; then, as often as needed, what was written and
    what died meanwhile, until little is left.
-2. Build the segments and posting lists of the copy, so that its first searches are no slower than the last ones before.
+2. Build the segments, posting lists and inverted lists of the copy, so that its first searches are no slower than the
+   last ones before.
 3. In one write transaction of the old generation, copy the rest and set `successor`. Its commit is the switch: before
    it, a crash leaves a folder that the next sweep removes; after it, every process goes on in the new generation.
 
@@ -152,6 +153,8 @@ def _fill(old: Generation, new: Generation, *, ready: Callable[[Generation], Non
 def _build(new: Generation, rows: int) -> None:
     if new.postings_behind(rows):
         new.postings_view(rows)
+    while (behind := new.text.due(rows)) is not None:
+        new.text.persist(behind[1])
     while (due := new.segments.due(rows)) is not None:
         if not build_segment(new, *due, lane="tail"):
             break

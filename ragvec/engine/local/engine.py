@@ -79,6 +79,7 @@ class LocalEngine:
             on_create=self._make_files,
             on_drop=self._drop,
             on_dropping=self._mark_dropping,
+            on_text=self._text_changed,
         )
         if not read_only:
             self._sweep()
@@ -155,6 +156,7 @@ class LocalEngine:
             clock=self._clock,
             settings=lambda: self.catalog.settings(spec.uid),
             change_settings=lambda settings: self._set(spec.uid, settings),
+            text_fields=lambda: self.catalog.text_fields(spec.uid),
             still_exists=self._exists,
             on_growth=self._grown,
             on_later=self._later,
@@ -216,6 +218,12 @@ class LocalEngine:
             sync_folder(folder)
         except OSError as error:
             _log.debug("`%s` is not noted as being removed: %s", folder, error)
+
+    def _text_changed(self, uid: str) -> None:
+        with forks.operation(), self._lock:
+            index = self._indexes.get(uid)
+        if index is not None:
+            self._grown(index, "tail")
 
     def _drop(self, uid: str) -> None:
         with forks.operation():

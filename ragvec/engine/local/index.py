@@ -13,20 +13,36 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from pyroaring import BitMap
 
 from ragvec.ann.backends import AnnBackend
 from ragvec.engine.local import forks, writer
 from ragvec.engine.local.checked import records_of, report_skipped
+from ragvec.engine.local.fetch import fetched
 from ragvec.engine.local.generations import Kept, KeptGenerations, is_untidy, newest
+from ragvec.engine.local.guards import Guarded, Translated
 from ragvec.engine.local.layout import GenerationFolder, generations
 from ragvec.engine.local.listing import scan
 from ragvec.engine.local.merging import LANES, Lane
 from ragvec.engine.local.search import explain, search
 from ragvec.engine.local.snapshot import Generation, Snapshot
+from ragvec.engine.local.stats import index_stats
+from ragvec.engine.local.text_search import explain_texts, rank, scores
 from ragvec.engine.local.tune import Settings, measured
 from ragvec.engine.local.upkeep import Upkeep, Worker
-from ragvec.engine.protocol import Batch, Explanation, IndexSpec, IndexStats, Listing, Ranking, Tuning
+from ragvec.engine.protocol import (
+    Batch,
+    Explanation,
+    IndexSpec,
+    IndexStats,
+    Listing,
+    Ranked,
+    Ranking,
+    RowScores,
+    TextField,
+    TextQuery,
+    TextStatus,
+    Tuning,
+)
 from ragvec.errors import Corrupted, ExpiredToken, IndexNotFound, StoreError
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import Damaged, FloatMatrix, FloatVector, Record, RowArray
@@ -55,6 +71,7 @@ class LocalIndex:
         clock: Callable[[], float],
         settings: Callable[[], Settings],
         change_settings: Callable[[Settings], None],
+        text_fields: Callable[[], Sequence[TextField]] = tuple,
         still_exists: Callable[[str], bool],
         on_growth: Callable[[LocalIndex, Lane], None],
         on_later: Callable[[LocalIndex, float], None],
@@ -67,11 +84,12 @@ class LocalIndex:
         self._clock = clock
         self._settings = settings
         self._change_settings = change_settings
+        self._text_fields = text_fields
         self._still_exists = still_exists
         self._on_growth = on_growth
         self._lock = threading.Lock()
-        self._translated = _Translated(self._trouble)
-        self._guarded = _Guarded(self._trouble)
+        self._translated = Translated(self._trouble)
+        self._guarded = Guarded(self._trouble)
         self._generation: Generation | None = None
         self._kept = KeptGenerations(folder, dimension=spec.dimension, read_only=read_only, clock=clock)
         self._upkeep = Upkeep(
@@ -82,6 +100,7 @@ class LocalIndex:
             read_only=read_only,
             clock=clock,
             kept=self._kept,
+            text_fields=text_fields,
             snapshot=self.snapshot,
             opened=self._open,
             later=lambda seconds: on_later(self, seconds),
@@ -172,10 +191,55 @@ class LocalIndex:
             target, factor = self._tuned()
             return search(self.snapshot(), queries, k=k, where=where, recall_target=target, effort=effort * factor)
 
-    def explain(self, query: FloatVector, *, k: int, where: Filter = EVERYTHING, effort: float = 1.0) -> Explanation:
+    def rank(
+        self,
+        *,
+        vector: FloatVector | None,
+        texts: Sequence[TextQuery],
+        depth: int,
+        where: Filter = EVERYTHING,
+        effort: float = 1.0,
+    ) -> Ranked:
         with self._guarded:
             target, factor = self._tuned()
-            return explain(self.snapshot, query, k=k, where=where, recall_target=target, effort=effort * factor)
+            return rank(
+                self.snapshot(),
+                vector=vector,
+                texts=texts,
+                depth=depth,
+                where=where,
+                recall_target=target,
+                effort=effort * factor,
+            )
+
+    def scores(
+        self, rows: RowArray, *, ranked: Ranked, vector: FloatVector | None, texts: Sequence[TextQuery]
+    ) -> RowScores:
+        with self._guarded:
+            return scores(ranked.moment, rows, vector=vector, texts=texts)
+
+    def text_status(self) -> dict[str, TextStatus]:
+        with self._guarded:
+            snapshot = self.snapshot()
+            return snapshot.generation.text.status(snapshot.rows)
+
+    def explain(
+        self,
+        query: FloatVector | None,
+        *,
+        k: int,
+        where: Filter = EVERYTHING,
+        effort: float = 1.0,
+        texts: Sequence[TextQuery] = (),
+    ) -> Explanation:
+        with self._guarded:
+            target, factor = self._tuned()
+            effort *= factor
+            if query is None or texts:
+                return explain_texts(
+                    self.snapshot, query, texts=texts, k=k, where=where, recall_target=target, effort=effort
+                )
+            return explain(self.snapshot, query, k=k, where=where, recall_target=target, effort=effort)
 
     def tune(self, *, recall_target: float | None = None, queries: FloatMatrix | None = None, k: int = 10) -> Tuning:
         settings = self._settings()
@@ -204,13 +268,12 @@ class LocalIndex:
         keys: Sequence[str] | None = None,
     ) -> list[Record | None]:
         with self._guarded:
-            only_keys = not (data or metadata)
             if not (data or drop_deleted):
                 # Rows never change, so that their generation is enough to know, even if another is current by now.
                 current = self._current()
                 if current.number == generation:
                     try:
-                        if only_keys:
+                        if not metadata:
                             return [Record(key) for key in current.keys(rows)]
                         blobs = None if keys is None else current.metadata(rows)
                         if keys is not None and blobs is not None:
@@ -225,27 +288,7 @@ class LocalIndex:
             snapshot = self.snapshot()
             current = snapshot.generation
             source = current if generation == current.number else self._kept.get(generation)
-            gone: set[int] = set()
-            if source is current:
-                if drop_deleted and (died := snapshot.dead & BitMap(rows)):
-                    gone = current.records.deleted(died)
-                if only_keys:
-                    named = zip(rows.tolist(), current.keys(rows), strict=True)
-                    return [None if row in gone else Record(key) for row, key in named]
-                if metadata:
-                    found = [row for row in current.stored(rows, whole=data) if row.row not in gone]
-                    path = current.records.path
-                    present = iter(records_of(source.vectors, found, path=path, data=data, metadata=True))
-                    return [None if row in gone else next(present) for row in rows.tolist()]
-            numbers = rows.tolist()
-            named_rows = source.records.by_rows(numbers, metadata=metadata, whole=data or metadata)
-            if drop_deleted and source is not current:
-                live = current.records.live_keys({row.key for row in named_rows.values()})
-                gone = {row.row for row in named_rows.values() if row.key not in live}
-            kept = [named_rows[row] for row in numbers if row not in gone]
-            path = source.records.path
-            records = iter(records_of(source.vectors, kept, path=path, data=data, metadata=metadata))
-            return [None if row in gone else next(records) for row in numbers]
+            return fetched(snapshot, source, rows, data=data, metadata=metadata, drop_deleted=drop_deleted)
 
     def save_ranking(self, ranking: Ranking, *, request: bytes, ttl: float) -> str:
         with self._guarded:
@@ -272,24 +315,8 @@ class LocalIndex:
     def stats(self) -> IndexStats:
         with self._guarded:
             snapshot = self.snapshot()
-            segments = snapshot.segments(newest=True)
             target, effort = self._tuned()
-            return IndexStats(
-                vectors=snapshot.live,
-                rows=snapshot.rows,
-                tombstones=snapshot.rows - snapshot.live,
-                sequence=max(snapshot.sequence, 0),
-                generation=snapshot.generation.number,
-                dimension=self.spec.dimension,
-                metric=self.spec.metric,
-                backend="exact" if self._backend is None else self._backend.name,
-                segments=tuple(segment.stats(recall_target=target) for segment in segments),
-                exact_rows=snapshot.rows - (segments[-1].last if segments else 0),
-                disk_bytes=snapshot.generation.folder.bytes(),
-                recall_target=target,
-                effort=effort,
-                memory_bytes=snapshot.memory_bytes(),
-            )
+            return index_stats(snapshot, backend=self._backend, recall_target=target, effort=effort)
 
     def optimize(self) -> None:
         with self._translated:
@@ -297,6 +324,7 @@ class LocalIndex:
                 snapshot = self.snapshot()
                 if not self._read_only:
                     snapshot.generation.postings_view(snapshot.rows)
+                    snapshot.generation.text.persist(snapshot.rows)
             # A build that the background has begun is waited for, and what is still due afterwards is built here. It
             # may take minutes, for which no fork has to wait.
             self._upkeep.optimize()
@@ -455,41 +483,10 @@ class LocalIndex:
             recall_target=self._recall_target,
             read_only=self._read_only,
             clock=self._clock,
+            text_fields=self._text_fields,
         )
 
     def _trouble(self, error: BaseException) -> None:
         """Trouble with files of an index that was deleted meanwhile is IndexNotFound."""
         if isinstance(error, (StoreError, OSError)) and not self._still_exists(self.spec.uid):
             raise self._missing() from error
-
-
-class _Translated:
-    """Around an operation: what is raised in it is shown to `trouble` first, which may raise something better."""
-
-    __slots__ = ("_trouble",)
-
-    def __init__(self, trouble: Callable[[BaseException], None]) -> None:
-        self._trouble = trouble
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is not None:
-            self._trouble(error)
-
-
-class _Guarded(_Translated):
-    """As `_Translated`; and no other thread forks meanwhile."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        forks.operation().__enter__()
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        try:
-            if error is not None:
-                self._trouble(error)
-        finally:
-            forks.operation().__exit__()

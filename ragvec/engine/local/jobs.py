@@ -10,20 +10,20 @@ import msgspec
 
 from ragvec.engine.local.compact import build_segment, compact
 from ragvec.engine.local.snapshot import Generation
-from ragvec.engine.protocol import IndexSpec
+from ragvec.engine.protocol import IndexSpec, TextField
 
 __all__ = ["Job", "Kind", "perform"]
 
-Kind = Literal["segment", "postings", "merge", "compact"]
+Kind = Literal["segment", "postings", "text", "merge", "compact"]
 
 
 class Job(msgspec.Struct, frozen=True):
     """One piece of work on the index in the folder `index`, whose current generation is `generation`.
 
     "segment", "merge": build the segment of rows [first, last), in the lane for new or that for older rows. "postings":
-    write the posting lists of rows [first, last). "compact":
-    rewrite the generation without its tombstones; `last` is the number of rows that remain.
-    Segments are built by the `backend` of this name.
+    write the posting lists of rows [first, last). "text": write the inverted lists of the fields `text` of these rows.
+    "compact": rewrite the generation without its tombstones, with lists of the fields `text`; `last` is the number of
+    rows that remain. Segments are built by the `backend` of this name.
     """
 
     kind: Kind
@@ -34,16 +34,23 @@ class Job(msgspec.Struct, frozen=True):
     recall_target: float
     first: int
     last: int
+    text: tuple[TextField, ...] = ()
 
     @property
     def cost(self) -> int:
         """About how much work it is, in coordinates of vectors."""
-        width = self.spec.dimension if self.kind != "postings" else _POSTING_WIDTH
+        width = self.spec.dimension
+        if self.kind == "postings":
+            width = _POSTING_WIDTH
+        elif self.kind == "text":
+            width = _TEXT_WIDTH * len(self.text)
         return (self.last - self.first) * width
 
 
 _POSTING_WIDTH = 16
-"""Indexing the metadata of a row takes about as long as building so many coordinates into a segment."""
+_TEXT_WIDTH = 64
+"""Indexing the metadata of a row, or a text of it, takes about as long as building so many coordinates into a
+segment."""
 
 
 def perform(
@@ -65,5 +72,8 @@ def perform(
         return generation if build_segment(generation, job.first, job.last, lane="merge") else None
     if job.kind == "postings":
         generation.postings_view(job.last)
+        return generation
+    if job.kind == "text":
+        generation.text.persist(job.last)
         return generation
     return compact(job.index, generation, opened=opened, ready=ready, clock=clock)

@@ -7,6 +7,7 @@
     vectors.f32                             float32 rows, little-endian, row i at i × dimension × 4
     segments/                               ANN segments over ranges of rows (derived)
     postings/                               posting lists over ranges of rows (derived)
+    text/<field>/                           inverted lists of a text field over ranges of rows (derived)
     cursors.sqlite                          result lists kept for later pages (may be lost)
 """
 
@@ -150,6 +151,7 @@ class GenerationFolder:
         self.vectors = self.path / "vectors.f32"
         self.segments = self.path / "segments"
         self.postings = self.path / "postings"
+        self.text = self.path / "text"
         self.cursors = self.path / "cursors.sqlite"
 
     def create(self) -> None:

@@ -69,3 +69,6 @@ class PostingFeed(RunFeed[PostingStore]):
         with self._lock:
             self._catch_up(rows)
             return self._store.view(first)
+
+    def _items(self, first: int, last: int) -> list[bytes | None]:
+        return self._records.metadata(first, last)

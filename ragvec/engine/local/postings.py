@@ -114,8 +114,9 @@ class PostingStore(RunStore[Run, Tail, "bytes | None"]):
         self._newest_from = 0
         super().__init__(folder, read_only=read_only, block_rows=block_rows)
 
-    def extend(self, first: int, rows: Sequence[bytes | None]) -> None:
+    def extend(self, first: int, rows: Iterable[bytes | None]) -> None:
         """Index the rows first, first + 1, …, where `first` is `covered`."""
+        rows = list(rows)
         self._newest_from = first + len(rows) - _NEWEST
         if self._newest_from >= first:
             self._newest = []
@@ -132,10 +133,10 @@ class PostingStore(RunStore[Run, Tail, "bytes | None"]):
         start = first - (self.covered - len(self._newest))
         return self._newest[start : start + last - first] if start >= 0 else None
 
-    def _index(self, row: int, item: bytes | None) -> None:
+    def _index(self, item: bytes | None) -> None:
         filterable = self._decoded(item)
-        self._tail.add(row, filterable)
-        if row >= self._newest_from:
+        self._tail.add(self.covered, filterable)
+        if self.covered >= self._newest_from:
             self._newest.append(filterable)
 
     def _begin_at(self, end: int) -> None:
@@ -157,8 +158,8 @@ class PostingStore(RunStore[Run, Tail, "bytes | None"]):
     def _new_tail(self, first: int) -> Tail:
         return Tail(first, non_filterable=self._non_filterable)
 
-    def _frozen(self, tail: Tail, last: int) -> Run:
-        return tail.freeze(last)
+    def _frozen(self) -> Run:
+        return self._tail.freeze(self.covered)
 
     def _merged(self, runs: Sequence[Run]) -> Run:
         return merge_runs(runs)

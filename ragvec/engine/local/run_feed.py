@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 from ragvec.engine.local.forks import operation
@@ -20,20 +22,20 @@ __all__ = ["RunFeed"]
 
 _log = logging.getLogger("ragvec.postings")
 
-STEP = 512
-"""Rows indexed at a time in the background."""
-
 STRIDE = 8_192
 """Rows read at a time by a query that is behind."""
 
-AnyStore = TypeVar("AnyStore", bound=RunStore[Any, Any, "bytes | None"])
+AnyStore = TypeVar("AnyStore", bound=RunStore[Any, Any, Any])
 
 
-class RunFeed(Generic[AnyStore]):
-    """Keeps a `store`, of runs made of metadata in blocks of `block_rows`, up with `records`.
+class RunFeed(ABC, Generic[AnyStore]):
+    """Keeps a `store`, of runs in blocks of `block_rows`, up with `records`. A subclass says what is made of a row.
 
     For any thread; several processes may have one on the same folder.
     """
+
+    step = 512
+    """Rows indexed at a time in the background."""
 
     def __init__(self, records: Records, store: AnyStore, *, block_rows: int) -> None:
         self._records = records
@@ -55,9 +57,14 @@ class RunFeed(Generic[AnyStore]):
         with self._lock:
             self._store.recover()
 
+    @property
+    def tried(self) -> int:
+        """The rows [0, tried) are in files, or could not be written, as on a full disk."""
+        return max(self.persisted, self._tried)
+
     def behind(self, rows: int) -> bool:
         """Whether `persist` has something to do; an attempt that failed is due again a block later."""
-        return not self._store.read_only and rows - max(self.persisted, self._tried) >= self._block_rows
+        return not self._store.read_only and rows - self.tried >= self._block_rows
 
     def persist(self, rows: int) -> None:
         """Index the first `rows` rows and write files of the full blocks, without holding up queries for long.
@@ -72,14 +79,18 @@ class RunFeed(Generic[AnyStore]):
                 self._write_due()
             self._write_due()
 
+    @abstractmethod
+    def _items(self, first: int, last: int) -> Iterable[Any]:
+        """What the store is given of the rows [first, last); made while it is iterated, where it takes much memory."""
+
     def _index_block(self, rows: int) -> None:
         """Index to the end of a block, or to `rows`."""
         end = min(self._store.block_end, rows)
         while (first := self._store.covered) < end:
-            metadata = self._records.metadata(first, min(first + STEP, end))
+            items = list(self._items(first, min(first + self.step, end)))
             with operation(), self._lock:  # a child forked meanwhile would find the lock taken for ever
                 if self._store.covered == first:
-                    self._store.extend(first, metadata)
+                    self._store.extend(first, items)
 
     def _write_due(self) -> None:
         with operation(), self._lock:
@@ -101,11 +112,11 @@ class RunFeed(Generic[AnyStore]):
         missing = rows - self._store.covered
         if missing <= 0:
             return
-        if missing >= STEP:
+        if missing >= self.step:
             self._store.refresh()
         while (first := self._store.covered) < rows:
             last = min(first + STRIDE, self._store.block_end, rows)
-            self._store.extend(first, self._records.metadata(first, last))
+            self._store.extend(first, self._items(first, last))
             if self._store.covered + self._block_rows == self._store.block_end:
                 self._store.refresh()  # another process may have written this block
         if missing >= self._block_rows or self._owes:

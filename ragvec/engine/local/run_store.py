@@ -96,12 +96,12 @@ class RunStore(ABC, Generic[AnyRun, AnyTail, Item]):
         """A tail of the rows from `first` on."""
 
     @abstractmethod
-    def _index(self, row: int, item: Item) -> None:
-        """Add the next row to the tail."""
+    def _index(self, item: Item) -> None:
+        """Add the row `covered` to the tail."""
 
     @abstractmethod
-    def _frozen(self, tail: AnyTail, last: int) -> AnyRun:
-        """The tail, which ends before row `last`, as a run in memory."""
+    def _frozen(self) -> AnyRun:
+        """The tail, which ends before row `covered`, as a run in memory."""
 
     @abstractmethod
     def _merged(self, runs: Sequence[AnyRun]) -> AnyRun:
@@ -143,17 +143,17 @@ class RunStore(ABC, Generic[AnyRun, AnyTail, Item]):
         """The runs in row order, each beginning where the one before ends."""
         return self._runs
 
-    def extend(self, first: int, rows: Sequence[Item]) -> None:
+    def extend(self, first: int, rows: Iterable[Item]) -> None:
         """Index the rows first, first + 1, …, where `first` is `covered`."""
         if first != self.covered:
             raise ValueError(f"Expected the rows from {self.covered} on, got {first}")
         full = self.block_end
         frozen = False
         for item in rows:
-            self._index(self.covered, item)
+            self._index(item)
             self.covered += 1
             if self.covered == full:
-                self._runs += (self._frozen(self._tail, full),)
+                self._runs += (self._frozen(),)
                 self._tail = self._new_tail(full)
                 full += self._block_rows
                 frozen = True

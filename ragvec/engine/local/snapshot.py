@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -22,10 +22,12 @@ from ragvec.engine.local.posting_feed import PostingFeed
 from ragvec.engine.local.postings import PostingView
 from ragvec.engine.local.records import Records, StoredRow, owner_mark
 from ragvec.engine.local.segments import Segment, SegmentSet
+from ragvec.engine.local.text_feed import TextFeed, TextFeeds
 from ragvec.engine.local.vectors import VectorFile
-from ragvec.engine.protocol import IndexSpec
+from ragvec.engine.protocol import IndexSpec, TextField
 from ragvec.errors import Corrupted
 from ragvec.filters.nodes import Filter
+from ragvec.text.bm25 import Statistics
 from ragvec.types import RowArray
 
 if TYPE_CHECKING:
@@ -66,6 +68,8 @@ class Snapshot:
         self.plans: dict[Hashable, tuple[Part, ...]] = {}
         self.lean: dict[tuple[int, float, float], Lean] = {}
         """How searches of this snapshot run; kept by whoever plans them."""
+        self.texts: dict[TextFeed, Statistics] = {}
+        """What was counted for text searches of this snapshot."""
 
     def segments(self, *, newest: bool = False) -> tuple[Segment, ...]:
         """The segments that cover rows of this snapshot; with `newest`, one built just now is waited for while it is
@@ -93,7 +97,8 @@ class Snapshot:
 
 
 class Generation:
-    """The open files of one generation, and the latest snapshot of it; `serving` as in `SegmentSet`."""
+    """The open files of one generation, and the latest snapshot of it; `serving` as in `SegmentSet`, `text_fields`
+    gives the fields that are searched by text."""
 
     def __init__(
         self,
@@ -106,6 +111,7 @@ class Generation:
         read_only: bool,
         clock: Callable[[], float],
         serving: bool = True,
+        text_fields: Callable[[], Sequence[TextField]] = tuple,
     ) -> None:
         self.folder = GenerationFolder(index, number)
         self.number = number
@@ -127,6 +133,7 @@ class Generation:
         self.postings = PostingFeed(
             self.records, self.folder.postings, non_filterable=spec.non_filterable, read_only=read_only
         )
+        self.text = TextFeeds(self.records, self.folder.text, fields=text_fields, read_only=read_only)
         self.matches = MatchCache()
         self.newest = NewestRows()
         self._lock = threading.Lock()
@@ -261,6 +268,7 @@ class Generation:
         self.records.close()
         self.cursors.close()
         self.segments.close()
+        self.text.close()
         self.vectors.close()
         with self._lock:
             # A snapshot holds its generation: without this, only the garbage collector would free the files' maps.

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from ragvec.engine.local.jobs import Job, Kind, perform
 from ragvec.engine.local.layout import generations
 from ragvec.engine.local.merging import Lane
 from ragvec.engine.local.snapshot import Generation, Snapshot
-from ragvec.engine.protocol import IndexSpec
+from ragvec.engine.protocol import IndexSpec, TextField
 from ragvec.errors import StoreError, StoreReadOnly
 
 __all__ = ["Upkeep", "Worker"]
@@ -46,8 +46,8 @@ class Worker(Protocol):
 
 
 class Upkeep:
-    """The background work of one index. `snapshot` and `opened` are the index's own; `later` has the index looked at
-    after some seconds."""
+    """The background work of one index. `snapshot`, `opened` and `text_fields` are the index's own; `later` has the
+    index looked at after some seconds."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Upkeep:
         read_only: bool,
         clock: Callable[[], float],
         kept: KeptGenerations,
+        text_fields: Callable[[], Sequence[TextField]] = tuple,
         snapshot: Callable[[], Snapshot],
         opened: Callable[[int], Generation],
         later: Callable[[float], None],
@@ -70,6 +71,7 @@ class Upkeep:
         self._read_only = read_only
         self._clock = clock
         self._kept = kept
+        self._text_fields = text_fields
         self._snapshot = snapshot
         self._opened = opened
         self._later = later
@@ -87,7 +89,11 @@ class Upkeep:
         lanes: list[Lane] = []
         if self._read_only:
             return lanes
-        if generation.segments.due(rows, opening=False) is not None or generation.postings_behind(rows):
+        if (
+            generation.segments.due(rows, opening=False) is not None
+            or generation.postings_behind(rows)
+            or generation.text.may_be_behind(rows)
+        ):
             lanes.append("tail")
         self._changes += changes
         if self._changes >= FEWEST_DEAD or self._sweep_due():
@@ -97,7 +103,11 @@ class Upkeep:
 
     def due(self, lane: Lane) -> bool:
         """Whether there is something to do in the lane."""
-        return not self._read_only and ((lane == "merge" and self._sweep_due()) or self._next(lane) is not None)
+        if self._read_only:
+            return False
+        if self._sweep_due() if lane == "merge" else self._snapshot().generation.text.strays():
+            return True
+        return self._next(lane) is not None
 
     def maintain(self, lane: Lane, *, worker: Worker | None = None) -> None:
         """Do what is due in the lane, by the worker where that pays, until nothing is or another process is at it."""
@@ -138,6 +148,8 @@ class Upkeep:
             return
         if lane == "merge" and self._sweep_due():
             self._sweep()
+        if lane == "tail":
+            self._snapshot().generation.text.sweep()
         done: Job | None = None
         while (job := self._next(lane, whole=whole)) is not None:
             if job == done or not self._carry_out(job, worker):
@@ -153,7 +165,10 @@ class Upkeep:
                 if generation.postings_behind(rows):
                     return self._job("postings", generation, 0, rows)
                 due = generation.segments.due(rows)
-                return None if due is None else self._job("segment", generation, *due)
+                if due is not None:
+                    return self._job("segment", generation, *due)
+                behind = generation.text.due(rows)
+                return self._job("text", generation, *behind) if behind else None
             if self._compaction_due(snapshot):
                 return self._compaction(snapshot)
             tidy = whole or self._is_quiet(snapshot)
@@ -183,6 +198,7 @@ class Upkeep:
             recall_target=self._recall_target,
             first=first,
             last=last,
+            text=tuple(self._text_fields()) if kind in ("text", "compact") else (),
         )
 
     def _carry_out(self, job: Job, worker: Worker | None) -> bool:
@@ -215,6 +231,7 @@ class Upkeep:
     def _prepare(self, generation: Generation) -> None:
         """Open what the first searches in a generation need, before it becomes current."""
         generation.segments.current()
+        generation.text.warm()
         self._prepared = generation
 
     def _leave(self) -> None:
@@ -231,6 +248,8 @@ class Upkeep:
         if job.kind == "postings":
             # The other lane may have compacted meanwhile: there are fewer rows then.
             snapshot.generation.postings_view(min(job.last, snapshot.rows))
+        elif job.kind == "text":
+            snapshot.generation.text.persist(min(job.last, snapshot.rows))
         else:
             snapshot.generation.segments.current()
 

@@ -97,6 +97,7 @@ def _carry_out(job: Job, backend: AnnBackend | None, send: Send, inbox: Inbox) -
             read_only=False,
             clock=time.time,
             serving=False,
+            text_fields=lambda: job.text,
         )
 
     def ready(generation: Generation) -> None:
