@@ -50,7 +50,8 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         description="Make an empty index for vectors of your own. (`ragvec ingest` makes the indexes it fills.)",
         examples=(
             "ragvec indexes create work/images --dimension 512\n"
-            "ragvec indexes create work/notes --dimension 384 --metric euclidean --non-filterable text"
+            "ragvec indexes create work/notes --dimension 384 --metric euclidean --non-filterable text\n"
+            "ragvec indexes create work/notes --dimension 384 --text title:en --text body"
         ),
         parents=(common,),
     )
@@ -84,8 +85,25 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         default=[],
         help="a metadata key that is stored and not indexed, such as a long text; may be repeated",
     )
+    create.add_argument(
+        "--text",
+        metavar="KEY[:LANG]",
+        action="append",
+        default=[],
+        type=_text_field,
+        help="a metadata key whose words are searched, in a language: en fr es pt it de nl zh ja ko, or any without; "
+        "may be repeated",
+    )
     create.add_argument("--exist-ok", action="store_true", help="succeed when the same index exists already")
     delete.add_argument("--yes", action="store_true", help="really delete")
+
+
+def _text_field(text: str) -> tuple[str, str | None]:
+    """A key with its language, from `KEY` or `KEY:LANG`; a colon with anything but a language is part of the key."""
+    from ragvec.text.analyzers import LANGUAGES
+
+    key, _, language = text.rpartition(":")
+    return (key, language) if key and language in LANGUAGES else (text, None)
 
 
 def index_summary(index: Index) -> dict[str, Any]:
@@ -136,6 +154,7 @@ def _create(arguments: argparse.Namespace, output: Output) -> int:
             dimension=arguments.dimension,
             metric=arguments.metric,
             non_filterable=arguments.non_filterable,
+            text=dict(arguments.text),
             exist_ok=arguments.exist_ok,
         )
         made = index_summary(index)
@@ -155,6 +174,7 @@ def _show(arguments: argparse.Namespace, output: Output) -> int:
             "uid": spec.uid,
             "created": spec.created,
             "non_filterable": list(spec.non_filterable),
+            "text": index.text_fields,
             "attributes": attributes,
         }
     output.show(document, lambda console: _draw(console, document))
@@ -174,6 +194,7 @@ def _draw(console: Console, document: dict[str, Any]) -> None:
         "metric": document["metric"],
         "embedder": document["embedder"] or "-",
         "non-filterable": ", ".join(document["non_filterable"]) or "-",
+        "text": ", ".join(f"{key} ({language or 'any'})" for key, language in document["text"].items()) or "-",
     }
     for name, value in lines.items():
         console.print(f"{name:<16}{clean(value)}")

@@ -50,7 +50,7 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
             "ragvec ingest documents/ --into work/notes --attributes attributes.jsonl --remove-missing\n"
             "ragvec ingest manual/ --into work/manual --glob '**/*.md' --chunk-tokens 120 --overlap 20\n"
             "ragvec ingest scifact/ --into bench/scifact --embedder hashing:512\n"
-            f"ragvec ingest {PYTHON_DOCS} --into work/python"
+            f"ragvec ingest {PYTHON_DOCS} --into work/python --text en"
         ),
         parents=(common,),
     )
@@ -65,6 +65,11 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         "--embedder",
         metavar="NAME",
         help="minilm, hashing, hashing:512, a folder or a Hub name (default: what filled the index, else minilm)",
+    )
+    parser.add_argument(
+        "--text",
+        metavar="LANG",
+        help="search the words of passages too, in a language: en fr es pt it de nl zh ja ko, or any",
     )
     parser.add_argument("--chunk-tokens", metavar="N", type=count, help="longest passage, in tokens of the embedder")
     parser.add_argument("--overlap", metavar="N", type=count, help="tokens that a passage repeats of the one before it")
@@ -109,10 +114,11 @@ def _pipeline(index: Index, arguments: argparse.Namespace) -> Pipeline:
     embedder = arguments.embedder
     if embedder is None and index.exists():
         embedder = embedder_name(index)
-    pipeline = Pipeline(index=index, embedder=embedder)
+    pipeline = Pipeline(index=index, embedder=embedder, text=arguments.text)
     if arguments.chunk_tokens is None and arguments.overlap is None:
         return pipeline
-    return Pipeline(index=index, embedder=pipeline.embedder, chunker=_chunker(pipeline, arguments))
+    chunker = _chunker(pipeline, arguments)
+    return Pipeline(index=index, embedder=pipeline.embedder, chunker=chunker, text=arguments.text)
 
 
 def _check_embedder(name: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ragvec.cli.arguments import Commands, add_where, command, count, json_vector, target
-from ragvec.cli.opening import existing_store, open_index, text_index
+from ragvec.cli.opening import embedder_name, existing_store, open_index, text_index
 from ragvec.cli.output import Output, metadata_text, number_text, table
 from ragvec.cli.problems import CommandError, UsageError
 from ragvec.cli.records import parse_line, read_lines, shortest, store_lines
@@ -101,19 +102,29 @@ def _add_query(actions: Commands[argparse.ArgumentParser], common: argparse.Argu
         "query",
         run=_query,
         summary="find the nearest vectors",
-        description="Find the vectors nearest to a vector, a text, or another vector of the index.",
+        description=(
+            "Find the vectors nearest to a vector, a text, or another vector of the index.\n\n"
+            "Where the index has text search, --text seeks its words, any of them; where `ragvec ingest` filled it, "
+            "its meaning; where it has both, both, and the rankings are fused. It may go with --vector or --key."
+        ),
         examples=(
             "ragvec vectors query work/images --vector '[0.1, 0.2]' --top-k 3\n"
             "ragvec vectors query work/notes --text 'annual leave' --where '{\"department\": \"People\"}'\n"
+            "ragvec vectors query work/notes --text 'form AB-1234' --by words --in title\n"
             "ragvec vectors query work/notes --key 'benefits/parental-leave#00000'"
         ),
         parents=(common,),
     )
     parser.add_argument("index", metavar="BUCKET/INDEX", type=target)
-    by = parser.add_mutually_exclusive_group(required=True)
+    by = parser.add_mutually_exclusive_group()
     by.add_argument("--vector", metavar="JSON", type=json_vector, help="a list of numbers")
-    by.add_argument("--text", metavar="TEXT", help="a text, embedded as the index was")
     by.add_argument("--key", metavar="KEY", help="a vector of the index, which itself is left out of the answer")
+    parser.add_argument("--text", metavar="TEXT", help="a text: words of it, embedded as the index was, or both")
+    parser.add_argument("--by", choices=("words", "meaning"), help="search the text only by one of them")
+    parser.add_argument(
+        "--in", dest="fields", metavar="KEY", action="append", help="seek words in this metadata key; may be repeated"
+    )
+    parser.add_argument("--fusion", choices=("rrf", "weighted"), help="how rankings become one")
     parser.add_argument("-k", "--top-k", metavar="N", type=count, default=10, help="how many (default: %(default)s)")
     add_where(parser, help="only vectors whose metadata satisfy this filter")
     _add_parts(parser)
@@ -217,11 +228,19 @@ def _put(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _query(arguments: argparse.Namespace, output: Output) -> int:
+    by_vector = arguments.vector is not None or arguments.key is not None
+    by_words = arguments.by == "words" or arguments.fields or arguments.fusion
+    if arguments.text is None and not by_vector:
+        raise UsageError("expected --vector, --key or --text")
+    if arguments.text is None and (arguments.by or by_words):
+        raise UsageError("--by, --in and --fusion belong to --text")
+    if arguments.by == "meaning" and (by_vector or by_words):
+        raise UsageError("--by meaning takes the place of --vector, --key, --in and --fusion")
     with existing_store(arguments.store) as store:
         index = open_index(store, arguments.index)
         wanted = arguments.top_k + (arguments.key is not None)
         hits = index.query(
-            _query_vector(arguments, index),
+            **_sought(arguments, index),
             k=wanted,
             where=arguments.where,
             data=arguments.data,
@@ -233,7 +252,20 @@ def _query(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _query_vector(arguments: argparse.Namespace, index: Index) -> Any:
+def _sought(arguments: argparse.Namespace, index: Index) -> dict[str, Any]:
+    """The arguments of `Index.query` that say what to look for."""
+    vector = _given_vector(arguments, index)
+    if arguments.text is None:
+        return {"vector": vector}
+    if arguments.by == "meaning" or (vector is None and arguments.by is None and not index.text_fields):
+        return {"vector": text_index(index).embedder.embed_query(arguments.text)}
+    if vector is None and arguments.by is None and embedder_name(index) is not None:
+        vector = text_index(index).embedder.embed_query(arguments.text)
+    text = dict.fromkeys(arguments.fields, arguments.text) if arguments.fields else arguments.text
+    return {"vector": vector, "text": text, "fusion": arguments.fusion}
+
+
+def _given_vector(arguments: argparse.Namespace, index: Index) -> Any:
     if arguments.vector is not None:
         return arguments.vector
     if arguments.key is not None:
@@ -241,7 +273,7 @@ def _query_vector(arguments: argparse.Namespace, index: Index) -> Any:
         if not records:
             raise CommandError(f"no vector {arguments.key!r} in {arguments.index}")
         return records[0].data
-    return text_index(index).embedder.embed_query(arguments.text)
+    return None
 
 
 def _delete(arguments: argparse.Namespace, output: Output) -> int:
@@ -286,21 +318,24 @@ def _of_record(record: Record) -> dict[str, Any]:
 def _of_hit(hit: Hit) -> dict[str, Any]:
     import numpy as np
 
-    return _document(hit.key, hit.data, hit.metadata, distance=shortest(np.array([hit.distance], dtype=np.float32))[0])
+    numbers = {} if math.isnan(hit.distance) else {"distance": hit.distance}
+    if hit.score is not None:
+        numbers["score"] = hit.score
+    short = {name: shortest(np.array([value], dtype=np.float32))[0] for name, value in numbers.items()}
+    return _document(hit.key, hit.data, hit.metadata, **short)
 
 
 def _draw(
     console: Console, found: list[dict[str, Any]], arguments: argparse.Namespace, *, token: str | None = None
 ) -> None:
-    columns = ["key"]
-    if any("distance" in row for row in found):
-        columns.append("distance")
+    columns = ["key", *(name for name in ("score", "distance") if any(name in row for row in found))]
     if arguments.data:
         columns.append("data")
     if arguments.metadata:
         columns.append("metadata")
     cells: dict[str, Callable[[dict[str, Any]], str]] = {
         "key": lambda row: row["key"],
+        "score": lambda row: f"{row['score']:.4f}",
         "distance": lambda row: f"{row['distance']:.4f}",
         "data": lambda row: _numbers_text(row["data"]),
         "metadata": lambda row: metadata_text(row["metadata"]),
@@ -309,7 +344,7 @@ def _draw(
         console,
         columns,
         ([cells[column](row) for column in columns] for row in found),
-        right=("distance",),
+        right=("score", "distance"),
         empty="No vectors.",
     )
     if token:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from ragvec.errors import DocumentError, EmbedderMismatch, InvalidRequest
+from ragvec.errors import DocumentError, EmbedderMismatch, InvalidRequest, TextFieldExists
 from ragvec.limits import FileLimits
 from ragvec.pipeline.attributes import typed
 from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
@@ -23,6 +23,7 @@ from ragvec.pipeline.passages import (
     ATTRIBUTES_PROPERTY,
     EMBEDDER_PROPERTY,
     NON_FILTERABLE,
+    TEXT,
     AttributeType,
     Passage,
 )
@@ -48,13 +49,16 @@ class Pipeline:
     The index and its bucket are made when they are missing. `embedder` is an embedder, a name ("minilm", "hashing:256",
     a folder, a model on the Hub), LangChain embeddings or a function; None is all-MiniLM-L6-v2. `chunker` None is a
     `StructureChunker` that measures with the embedder's tokenizer and leaves room for title and headings in what the
-    model reads.
+    model reads. With `text`, the words of passages are searched too (`index.query(text=…)`): in a language, such as
+    "en", or in "any"; an index that has that already keeps it.
 
     Raises:
         MissingExtra, ModelError: the embedder cannot be made. InvalidRequest: `chunker` is none.
     """
 
-    def __init__(self, *, index: Index, chunker: Chunker | None = None, embedder: Any = None) -> None:
+    def __init__(
+        self, *, index: Index, chunker: Chunker | None = None, embedder: Any = None, text: str | None = None
+    ) -> None:
         if not isinstance(index, Index):
             raise InvalidRequest(f"Expected an index, as `store.bucket(…).index(…)` gives, got {index!r}", path="index")
         self.index = index
@@ -62,6 +66,7 @@ class Pipeline:
         if chunker is not None and not (hasattr(chunker, "split") and hasattr(chunker, "name")):
             raise InvalidRequest(f"Expected a chunker, with `split` and `name`, got {chunker!r}", path="chunker")
         self.chunker: Chunker = chunker or _default_chunker(self.embedder)
+        self.text = text
 
     def __repr__(self) -> str:
         return f"Pipeline({self.index!r}, {self.embedder.name!r}, {self.chunker.name!r})"
@@ -91,9 +96,12 @@ class Pipeline:
         Raises:
             EmbedderMismatch: another embedder filled the index.
             DocumentError: `source` as a whole, or the attributes file, cannot be read.
+            InvalidRequest, MissingExtra: there is no text search in the language, or the index has it in another.
             ModelError: the model cannot be loaded. StoreError: the store cannot be read or written.
         """
         _prepare(self.index, self.embedder)
+        if self.text is not None:
+            _prepare_text(self.index, self.text)
         bar = Progress(shown=progress, total=expected_documents(source, glob=glob) if progress else None)
         run = _Run(self, bar, id_prefix)
         try:
@@ -320,6 +328,21 @@ def _prepare(index: Index, embedder: Embedder) -> None:
             f"Expected the embedder {theirs['name']!r} of dimension {theirs['dimension']}, which fills {place}, {got}: "
             "use that embedder, or another index",
             path="embedder",
+        )
+
+
+def _prepare_text(index: Index, text: str) -> None:
+    """See that the words of passages are searched, in the language `text`."""
+    language = None if text == "any" else text
+    if TEXT not in index.text_fields:
+        with suppress(TextFieldExists):  # by another process, just now
+            index.add_text(TEXT, language=language)
+    there = index.text_fields.get(TEXT)
+    if there != language:
+        raise InvalidRequest(
+            f"Expected the language {there or 'any'!r}, in which the text of index {index.name!r} is searched, got "
+            f"{text!r}: use that one, or drop_text({TEXT!r}) first",
+            path="text",
         )
 
 
