@@ -260,7 +260,7 @@ class _MappedFields(Mapping[str, FieldPostings]):
             exists = BitMap.deserialize(self._array(field.exists).tobytes())
             if exists and exists.max() >= last:
                 raise ValueError(f"row {exists.max()} is beyond it")
-        except (KeyError, ValueError, TypeError) as error:
+        except (LookupError, ValueError, TypeError) as error:
             raise _damaged(self._path, f"its description is wrong: {error}") from error
         return FieldPostings(exists, columns)
 
