@@ -19,6 +19,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from ragvec.care import verify
 from ragvec.store import Store
 from tests.torture.linearizable import Violation
 from tests.torture.processes_judge import Done, judge, read_logs
@@ -87,6 +88,9 @@ def _round(place: Path, *, seed: int, operations: int, kills: int) -> dict[str, 
     _check_complete(every, operations)
     _check_progress(every, killed_at)
     figures = judge([*every, *_at_the_end(path)], approximate=lambda process: process % 2 == 1)
+    found = verify(path, deep=True)
+    if found.problems:
+        raise Violation(f"verify finds {found.problems}")
     return figures | {"operations": len(every), "kills": kills}
 
 
