@@ -3,7 +3,7 @@ read-only.
 
 They are a convenience with a time limit, so their commits are not fsynced: losing one costs an ExpiredToken. A power
 cut may therefore damage the file, which is then begun anew, and each list carries a CRC-32 over its other values: id,
-request, expiry (double), generation, exact (int64), rows, distances.
+request, expiry (double), generation, exact (int64), rows, distances, and scores where it has any.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import struct
 import threading
 import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from ragvec.engine.local.sqlite import Database, store_error
 from ragvec.engine.protocol import Ranking
 from ragvec.errors import Corrupted, ExpiredToken, InvalidToken, StoreError
+from ragvec.types import FloatVector
 
 __all__ = ["MOST_CURSORS", "Cursors", "check_kept"]
 
@@ -35,11 +37,12 @@ _log = logging.getLogger("ragvec.cursors")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (
     id TEXT PRIMARY KEY, request BLOB NOT NULL, expires REAL NOT NULL, generation INTEGER NOT NULL,
-    exact INTEGER NOT NULL, rows BLOB NOT NULL, distances BLOB NOT NULL, checksum INTEGER NOT NULL
+    exact INTEGER NOT NULL, rows BLOB NOT NULL, distances BLOB NOT NULL, checksum INTEGER NOT NULL,
+    scores BLOB
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS expiry ON cursors (expires);
 """
-_COLUMNS = "id, request, expires, generation, exact, rows, distances, checksum"
+_COLUMNS = "id, request, expires, generation, exact, rows, distances, scores, checksum"
 _NUMBERS = struct.Struct("<dqq")
 
 
@@ -74,6 +77,7 @@ class Cursors:
             int(ranking.exact),
             ranking.rows.astype("<u4").tobytes(),
             ranking.distances.astype("<f4").tobytes(),
+            None if ranking.scores is None else _packed(ranking.scores),
         )
         try:
             _insert(self._database, values, now=now)
@@ -120,7 +124,7 @@ class Cursors:
             with self._database.read() as sql:
                 if not _is_checked(sql):
                     return None
-                row = sql.execute(f"SELECT {_COLUMNS} FROM cursors WHERE id = ?", (cursor,)).fetchone()
+                row = sql.execute(f"SELECT {_columns(sql)} FROM cursors WHERE id = ?", (cursor,)).fetchone()
         except Corrupted as damage:
             _log.warning("The saved result lists cannot be read: %s", damage)
             return None
@@ -129,12 +133,13 @@ class Cursors:
         if _checksum(row[:-1]) != row[-1]:
             _log.warning("A saved result list is damaged: %s in `%s`", cursor, self._database.path)
             return None
-        _, request, expires, generation, exact, rows, distances, _ = row
+        _, request, expires, generation, exact, rows, distances, scores, _ = row
         ranking = Ranking(
             rows=np.frombuffer(rows, dtype="<u4"),
             distances=np.frombuffer(distances, dtype="<f4"),
             generation=generation,
             exact=bool(exact),
+            scores=None if scores is None else _unpacked(scores),
         )
         return request, expires, ranking
 
@@ -152,10 +157,14 @@ def _insert(database: Database, values: tuple[object, ...], *, now: float) -> No
     with database.write() as sql:
         if not _is_checked(sql):
             sql.execute("DROP TABLE IF EXISTS cursors")  # of an earlier version; its lists have no checksums
+        elif not _has(sql, "scores"):
+            sql.execute("ALTER TABLE cursors ADD COLUMN scores BLOB")  # of an earlier version, too
         for statement in _SCHEMA.split(";\n"):
             sql.execute(statement)
         sql.execute("DELETE FROM cursors WHERE expires <= ?", (now,))
-        sql.execute("INSERT INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*values, _checksum(values)))
+        sql.execute(
+            f"INSERT INTO cursors ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*values, _checksum(values))
+        )
         (count,) = sql.execute("SELECT count(*) FROM cursors").fetchone()
         if count > MOST_CURSORS:
             sql.execute(
@@ -166,18 +175,37 @@ def _insert(database: Database, values: tuple[object, ...], *, now: float) -> No
 
 def _is_checked(sql: sqlite3.Connection) -> bool:
     """Whether there are lists with checksums."""
-    found = sql.execute("SELECT 1 FROM pragma_table_info('cursors') WHERE name = 'checksum'").fetchone()
+    return _has(sql, "checksum")
+
+
+def _has(sql: sqlite3.Connection, column: str) -> bool:
+    found = sql.execute("SELECT 1 FROM pragma_table_info('cursors') WHERE name = ?", (column,)).fetchone()
     return found is not None
+
+
+def _columns(sql: sqlite3.Connection) -> str:
+    """Those of the table, which may be of an earlier version without scores."""
+    return _COLUMNS if _has(sql, "scores") else _COLUMNS.replace("scores", "NULL")
 
 
 def _checksum(values: tuple[Any, ...]) -> int | None:
     """The checksum of a list as it is stored; None where the values are not even of their types."""
-    cursor, request, expires, generation, exact, rows, distances = values
+    cursor, request, expires, generation, exact, rows, distances, scores = values
     try:
         crc = zlib.crc32(_NUMBERS.pack(expires, generation, exact), zlib.crc32(request, zlib.crc32(cursor.encode())))
-        return zlib.crc32(distances, zlib.crc32(rows, crc))
+        return zlib.crc32(scores or b"", zlib.crc32(distances, zlib.crc32(rows, crc)))
     except (TypeError, AttributeError, struct.error):
         return None
+
+
+def _packed(scores: Mapping[str, FloatVector]) -> bytes:
+    """MessagePack: a map of names to little-endian float32."""
+    return msgspec.msgpack.encode({name: found.astype("<f4").tobytes() for name, found in scores.items()})
+
+
+def _unpacked(data: bytes) -> dict[str, FloatVector]:
+    packed = msgspec.msgpack.decode(data, type=dict[str, bytes])
+    return {name: np.frombuffer(found, dtype="<f4") for name, found in packed.items()}
 
 
 def check_kept(path: Path, *, deep: bool) -> str | None:
@@ -189,7 +217,7 @@ def check_kept(path: Path, *, deep: bool) -> str | None:
             if found != "ok":
                 return f"SQLite reports: {found}"
             if deep and _is_checked(sql):
-                for values in sql.execute(f"SELECT {_COLUMNS} FROM cursors"):
+                for values in sql.execute(f"SELECT {_columns(sql)} FROM cursors"):
                     if _checksum(values[:-1]) != values[-1]:
                         return f"the result list {values[0]!r} does not match its checksum"
     except StoreError as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -41,6 +44,37 @@ def test_a_failed_first_save_does_not_fail_the_next(tmp_path: Path) -> None:
         saved.save(ranking(), request=object(), ttl=10)  # type: ignore[arg-type]
     cursor = saved.save(ranking(), request=b"r", ttl=10)
     assert saved.load(cursor, request=b"r").rows.tolist() == [0, 1, 2]
+    saved.close()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_scores_are_kept_with_their_ranking(tmp_path: Path, read_only: bool) -> None:
+    saved = Cursors(tmp_path / "cursors.sqlite", read_only=read_only, clock=lambda: 0.0)
+    scores = {"fused": np.array([3, 2, 1], np.float32), "bm25:a key: é": np.array([0.5, 0, 7], np.float32)}
+    by_text = Ranking(np.arange(3, dtype=np.uint32), np.empty(0, np.float32), generation=0, exact=True, scores=scores)
+    loaded = saved.load(saved.save(by_text, request=b"r", ttl=10), request=b"r")
+    assert loaded.scores is not None
+    assert {name: found.tolist() for name, found in loaded.scores.items()} == {
+        "fused": [3, 2, 1],
+        "bm25:a key: é": [0.5, 0, 7],
+    }
+    assert len(loaded.distances) == 0
+    saved.close()
+
+
+def test_a_table_without_scores_is_read_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "cursors.sqlite"
+    earlier = Cursors(path, read_only=False, clock=lambda: 0.0)
+    cursor = earlier.save(ranking(1), request=b"r", ttl=10)
+    earlier.close()
+    with closing(sqlite3.connect(path)) as sql:
+        sql.execute("ALTER TABLE cursors DROP COLUMN scores")
+    saved = Cursors(path, read_only=False, clock=lambda: 0.0)
+    assert saved.load(cursor, request=b"r").rows.tolist() == [1, 2, 3]
+    assert cursors.check_kept(path, deep=True) is None
+    scored = msgspec.structs.replace(ranking(5), scores={"fused": np.ones(3, np.float32)})
+    assert saved.load(saved.save(scored, request=b"r", ttl=10), request=b"r").scores is not None
+    assert saved.load(cursor, request=b"r").rows.tolist() == [1, 2, 3]
     saved.close()
 
 
