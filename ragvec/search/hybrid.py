@@ -18,10 +18,7 @@ from ragvec.search.fuse import DEFAULT, Fused, RankedList, fuse
 from ragvec.search.request import ScoredHits, SearchPage, TextRequest
 from ragvec.types import FloatVector, Record, RowArray
 
-__all__ = ["BM25", "DEPTH", "DISTANCE", "FUSED", "first_text_page", "next_text_page", "score_of", "text_search"]
-
-DEPTH = 100
-"""Rankings that are fused are at least so long, however few hits are asked for."""
+__all__ = ["BM25", "DISTANCE", "FUSED", "first_text_page", "next_text_page", "score_of", "text_search"]
 
 BM25 = "bm25"
 DISTANCE = "distance"
@@ -76,7 +73,7 @@ def _rank_and_read(index: IndexEngine, request: TextRequest, *, page_size: int |
 def _ranking(index: IndexEngine, request: TextRequest) -> Ranking:
     """The best `request.k` rows in their order, with their scores."""
     texts = tuple(TextQuery(text.key, text.text) for text in request.texts)
-    depth = request.k if request.vector is None and len(texts) == 1 else max(request.k, DEPTH)
+    depth = request.k if request.vector is None and len(texts) == 1 else max(request.k, request.depth)
     ranked = _ranked(index, request, texts, depth=depth)
     name = BM25 if request.vector is None and request.fusion is None else FUSED
     if name == BM25:

@@ -12,7 +12,11 @@ from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.search.fuse import Fusion
 from ragvec.types import Distances, FloatMatrix, FloatVector, Record
 
-__all__ = ["Hits", "ScoredHits", "SearchPage", "SearchRequest", "TextRequest"]
+__all__ = ["DEPTH", "Hits", "ScoredHits", "SearchPage", "SearchRequest", "TextRequest"]
+
+
+DEPTH = 100
+"""How long rankings are that are fused."""
 
 
 class SearchRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -36,14 +40,15 @@ class TextRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     The weights of the texts are boosts: of their scores where these are added up, of their rankings where these are
     fused. Without `fusion`, the scores of texts alone are added up, and texts with a vector are fused as
-    `ragvec.search.fuse.DEFAULT` says. With `scores`, all scores of each hit are told. The others are those of
-    `SearchRequest`.
+    `ragvec.search.fuse.DEFAULT` says. Rankings that are fused are `depth` rows long, however few hits are asked
+    for, and at least `k`. With `scores`, all scores of each hit are told. The others are those of `SearchRequest`.
     """
 
     texts: tuple[TextQuery, ...]
     k: int
     vector: FloatVector | None = None
     fusion: Fusion | None = None
+    depth: int = DEPTH
     where: Filter = EVERYTHING
     data: bool = False
     metadata: bool = False
