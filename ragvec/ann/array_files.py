@@ -6,19 +6,20 @@ over.
 
 from __future__ import annotations
 
+import ast
 import io
 import math
-import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["read_array", "read_arrays"]
 
+_LONGEST_HEADER = 4_096
 _STUMBLES = (
     EOFError,
     KeyError,
@@ -28,7 +29,6 @@ _STUMBLES = (
     RecursionError,
     SyntaxError,
     TypeError,
-    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -58,18 +58,24 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _array(raw: bytes) -> npt.NDArray[Any]:
-    source = io.BytesIO(raw)
-    version = np.lib.format.read_magic(source)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(source)
-    elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(source)
-    else:
-        raise ValueError(f"expected a file of version 1.0 or 2.0, got {version}")
-    body = raw[source.tell() :]
-    if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(body):
-        raise ValueError(f"expected {shape} of {dtype}, got {len(body)} bytes")
-    if not dtype.itemsize:
-        raise ValueError(f"expected elements, got {dtype}")
-    found: npt.NDArray[Any] = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C").copy()
+    # As numpy.lib.format has it: magic, version, length of the header, the header as a Python literal, the elements.
+    if raw[:6] != b"\x93NUMPY" or raw[6:8] not in (b"\x01\x00", b"\x02\x00"):
+        raise ValueError("expected an array file of version 1.0 or 2.0")
+    begin = 10 if raw[6] == 1 else 12
+    end = begin + int.from_bytes(raw[8:begin], "little")
+    if end > min(len(raw), _LONGEST_HEADER):
+        raise ValueError("expected a header of an array file")
+    header = ast.literal_eval(raw[begin:end].decode("latin-1"))
+    if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
+        raise ValueError("expected a header of an array file")
+    descr, shape = header["descr"], header["shape"]
+    if not isinstance(descr, str) or not isinstance(shape, tuple) or any(type(size) is not int for size in shape):
+        raise ValueError(f"expected a type and a shape, got {header!r:.200}")
+    dtype = np.dtype(descr)
+    if dtype.hasobject or not dtype.itemsize or min(shape, default=0) < 0:
+        raise ValueError(f"expected elements of a fixed size, got {shape} of {dtype}")
+    if math.prod(shape) * dtype.itemsize != len(raw) - end:
+        raise ValueError(f"expected {shape} of {dtype}, got {len(raw) - end} bytes")
+    order: Literal["C", "F"] = "F" if header["fortran_order"] else "C"
+    found: npt.NDArray[Any] = np.frombuffer(raw, dtype, offset=end).reshape(shape, order=order).copy()
     return found
