@@ -27,6 +27,10 @@ class Analyzer(Protocol):
         """The terms of a text, each at most 255 bytes of UTF-8, as often as they occur. Any string is a text."""
         ...
 
+    def query(self, text: str) -> dict[str, float]:
+        """The terms of a question, {term: weight}: 1 for each, half for an English word that carries no subject."""
+        ...
+
 
 @cache
 def analyzer(language: str | None) -> Analyzer:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from ragvec.text.languages.standard import RULES, Words
+from ragvec.text.words import STOP_WORDS
 
 __all__ = ["EUROPEAN", "european"]
 
@@ -73,7 +74,8 @@ def european(language: str) -> Words:
         # One for each word: a stemmer keeps state between its steps, and threads share the analyzer.
         return str(stemmer().stemWord(word))
 
-    return Words(f"{language}:{RULES} snowball {version('snowballstemmer')}", word=_terms(language, stem))
+    label = f"{language}:{RULES} snowball {version('snowballstemmer')}"
+    return Words(label, word=_terms(language, stem), light=STOP_WORDS if language == "en" else ())
 
 
 def _terms(language: str, stem: Callable[[str], str]) -> Callable[[str], Sequence[str]]:

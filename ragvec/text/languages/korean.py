@@ -1,8 +1,8 @@
 """Korean: words divided into morphemes by Kiwi, without particles and endings.
 
-Nouns are terms as they stand, verbs and adjectives in their dictionary form (읽었습니다, 읽는: 읽다). Particles (J),
-endings (E), the copula, the plural 들 and suffixes that make verbs and adjectives of nouns are left out: 학생들이 is 학생,
-공부하는 is 공부. Everything else in a text, Hanja included, is treated as in every language, and not stemmed.
+Nouns are terms as they stand, verbs and adjectives in their dictionary form (읽었습니다, 읽는: 읽다). Left out are
+particles (J), endings (E), the copula, the plural 들 and suffixes that make verbs and adjectives of nouns: 학생들이 is
+학생, 공부하는 is 공부. Everything else in a text, Hanja included, is treated as in every language, and not stemmed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ANY_HANGUL = re.compile(f"[{_HANGUL}]")
 _RUN = re.compile(f"[{_HANGUL}]+")
 # What helps Kiwi to see which word a particle follows and where a sentence ends.
 _CONTEXT = re.compile(f"[^{_HANGUL}{HAN}A-Za-z0-9.,!?]+")
-_AT_ONCE = re.compile(r"(?s:.){1,1000}(?:\S{0,64}(?=\s)|)")
+_AT_ONCE = re.compile(r"(?s:.){1,256}(?:\S{0,64}(?=\s)|)")
 _LEFT_OUT = ("J", "E", "VCP", "XSV", "XSA", "XSM", "SW")
 _VERBS = ("V", "XR")
 
@@ -58,6 +58,10 @@ class Korean:
         for piece in _AT_ONCE.findall(plain):
             found += self._morphemes(piece)
         return found
+
+    def query(self, text: str) -> dict[str, float]:
+        """The terms of a question with their weights: 1 for each."""
+        return dict.fromkeys(self.tokens(text), 1.0)
 
     def _morphemes(self, piece: str) -> Iterator[str]:
         with self._lock:

@@ -65,6 +65,8 @@ _HAN = re.compile(f"[{HAN}]")
 _CHUNK = 64
 """Characters of the longest stretch without white space whose terms are remembered."""
 _CHUNKS = 1 << 16
+_LIGHT = 0.5
+"""Chosen on SciFact's training questions (nDCG@10 0.6985 with repeated terms at full weight, 0.7062 so)."""
 _LARGE = 1 << 20
 """A text of more characters is not divided at once."""
 _BLACK = re.compile(r"\S+")
@@ -94,16 +96,23 @@ def _same(word: str) -> Sequence[str]:
 class Words:
     """An analyzer of text in which spaces divide words, and of runs without. For any thread.
 
-    `word` makes terms of a folded word, `run` of a run of characters without spaces in normal form (NFKC).
+    `word` makes terms of a folded word, `run` of a run of characters without spaces in normal form (NFKC). The words of
+    `light` count half in a question.
     """
 
     def __init__(
-        self, name: str, *, word: Callable[[str], Sequence[str]] = _same, run: Callable[[str], Iterable[str]] = pairs
+        self,
+        name: str,
+        *,
+        word: Callable[[str], Sequence[str]] = _same,
+        run: Callable[[str], Iterable[str]] = pairs,
+        light: Iterable[str] = (),
     ) -> None:
         self.name = name
         self._word = lru_cache(maxsize=_CHUNKS // 2)(word)
         self._run = run
         self._known = lru_cache(maxsize=_CHUNKS)(self._analyzed)
+        self._light = frozenset(term for word in light for term in self.tokens(word))
 
     def __repr__(self) -> str:
         return f"Words({self.name!r})"
@@ -115,6 +124,10 @@ class Words:
         for chunk in text.split() if len(text) <= _LARGE else (match.group() for match in _BLACK.finditer(text)):
             found += known(chunk) if len(chunk) <= _CHUNK else self._terms(chunk)
         return found
+
+    def query(self, text: str) -> dict[str, float]:
+        """The terms of a question with their weights: 1 for each however often it occurs, half for a light word."""
+        return {term: _LIGHT if term in self._light else 1.0 for term in self.tokens(text)}
 
     def _analyzed(self, chunk: str) -> tuple[str, ...]:
         return tuple(self._terms(chunk))
@@ -133,7 +146,7 @@ class Words:
             for word in words:
                 yield from map(_short, self._word(word))
             if joined:
-                if match.start() != end + 1 or chunk[end] not in _JOINTS:
+                if end < 0 or match.start() != end + 1 or chunk[end] not in _JOINTS:
                     yield from self._whole(chunk[begin:end], code)
                     begin, code = match.start(), []
                 code += words
@@ -145,13 +158,13 @@ class Words:
         """The term of a code as a whole, none if it is an ordinary compound."""
         if len(parts) < 2 or len(written) > LONGEST or not _CODE.search(written):
             return ()
-        return map(_short, self._word("".join(parts)))
+        return map(_short, self._word("".join(parts).replace(".", "").replace(",", "")))
 
     def _unspaced(self, run: str) -> Iterable[str]:
         normal = "".join(unicodedata.normalize("NFKC", piece) for piece in _PIECE.findall(run))
         for part in _TOKEN.finditer(normal) if normal != run else (None,):
             if part is None or part.lastgroup:
-                yield from self._run(part.group() if part is not None else run)
+                yield from map(_short, self._run(part.group() if part is not None else run))
 
 
 def _spaced(written: str) -> Sequence[str]:

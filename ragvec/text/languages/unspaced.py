@@ -3,14 +3,14 @@
 What is not Han (nor kana, in Japanese) is treated as in every language: Latin words and numbers are not stemmed, other
 unspaced scripts go by pairs of characters.
 
-Chinese, by jieba (rjieba): the words of its dictionary and the shorter words inside them (清华大学: 清华, 大学, and the
-whole). What the dictionary does not know falls apart into characters, in a text and in a question alike; jieba's guesses
-at unknown words are not used, because they change with the words around. Simplified and traditional characters are
-different ones.
+Chinese, by jieba (rjieba): the words of its dictionary and the shorter words inside them (清华大学 gives 清华, 大学 and
+the whole). What the dictionary does not know falls apart into characters, in a text and in a question alike; jieba's
+guesses at unknown words are not used, because they change with the words around. Simplified and traditional characters
+are different ones.
 
-Japanese, by Sudachi with its small dictionary: normalised forms, which are the same for inflections (食べました: 食べる)
-and spellings (サーバ, サーバー; 打込む, 打ち込む), of words as long as the dictionary has them and of their parts.
-Particles, auxiliaries and symbols are left out as the endings of words are in other languages.
+Japanese, by Sudachi with its small dictionary: normalised forms, which are the same for inflections (食べました gives
+食べる) and spellings (サーバ and サーバー; 打込む and 打ち込む), of words as long as the dictionary has them and of
+their parts. Particles, auxiliaries and symbols are left out, as the endings of words are in other languages.
 """
 
 from __future__ import annotations
