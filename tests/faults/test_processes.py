@@ -19,6 +19,7 @@ def test_what_sixteen_threads_in_four_processes_see_is_linearizable(tmp_path: Pa
     assert int(figures["operations"]) > 2 * 16 * 50
     assert figures["kills"] == 4
     assert float(figures["recall"]) > 0.9
+    assert min(int(figures[name]) for name in ("compactions", "segments", "not found")) > 0
 
 
 def test_an_index_deleted_by_another_process_while_it_is_made_was_made(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def run(*, rounds: int, seed: int, folder: Path, operations: int = 60, kills: in
     Raises:
         AssertionError: what they saw cannot be; the seed and the round are named, and the logs stay in the folder.
     """
-    figures: dict[str, int | str] = {"operations": 0, "checked": 0, "kills": 0}
+    figures: dict[str, int | str] = dict.fromkeys(
+        ("operations", "checked", "kills", "compactions", "segments", "not found", "expired"), 0
+    )
     recalls = []
     for number in range(rounds):
         place = folder / f"processes-{seed}-{number}"
@@ -91,7 +94,13 @@ def _round(place: Path, *, seed: int, operations: int, kills: int) -> dict[str, 
     found = verify(path, deep=True)
     if found.problems:
         raise Violation(f"verify finds {found.problems}")
-    return figures | {"operations": len(every), "kills": kills}
+    failures = Counter(done.failure for done in every)
+    return (
+        figures
+        | {"operations": len(every), "kills": kills, "not found": failures["IndexNotFound"]}
+        | {"expired": failures["ExpiredToken"] + failures["InvalidToken"]}
+        | _built(path)
+    )
 
 
 class _Actor:
@@ -161,6 +170,16 @@ def _check_progress(every: list[Done], killed_at: list[int]) -> None:
         later = [done for done in every if done.process < PROCESSES and done.invoked > moment]
         if len(later) > 100 and not any(done.operation["do"] == "put" and not done.failure for done in later):
             raise Violation(f"nobody wrote after the kill at {moment}")
+
+
+def _built(path: Path) -> dict[str, int]:
+    """How often an index was compacted, and how many segments it has now."""
+    with Store(path) as store:
+        stats = [store.bucket(BUCKET).index(name).stats() for name in STABLE]
+    return {
+        "compactions": sum(found.generation for found in stats),
+        "segments": sum(len(found.segments) for found in stats),
+    }
 
 
 def _at_the_end(path: Path) -> list[Done]:
