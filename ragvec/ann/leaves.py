@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from ragvec.ann import sketch
+from ragvec.ann.array_files import read_arrays
 from ragvec.ann.calibration import Calibration, Contenders, Trial, first_looked
 from ragvec.ann.exact import rescore
 from ragvec.ann.few import Few
@@ -134,8 +135,7 @@ class Leaves:
             Corrupted: a file is missing or is not what it should be.
         """
         try:
-            with (folder / LEAVES_FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                small = {name: stored[name] for name in stored.files}
+            small = read_arrays(folder / LEAVES_FILE)
             if int(small["format"]) != _FORMAT:
                 raise ValueError(f"expected format {_FORMAT}, got format {int(small['format'])}")
             of_row = np.lib.format.open_memmap(folder / _OF_ROW, mode="r")
@@ -157,7 +157,7 @@ class Leaves:
                 spreads=small["spreads"],
                 calibration=Calibration.of(small),
             )
-        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        except (OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, TokenError) as error:
             raise Corrupted(
                 f"`{folder / LEAVES_FILE}` and its files do not describe leaves: {error}", store=str(folder)
             ) from error
