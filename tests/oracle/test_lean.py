@@ -160,3 +160,15 @@ def test_vectors_of_unlike_lengths_are_not_for_it(tmp_path: Path) -> None:
             snapshot = engine.snapshot()
             kept = snapshot.lean if where is None else snapshot.matches(parse_filter(where)).searches
             assert not kept
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_many_queries_at_once_find_what_each_finds_alone(case: Case, name: str) -> None:
+    queries = np.tile(case.queries, (5, 1))
+    queries += 1e-3 * np.random.default_rng(0).normal(size=queries.shape).astype(np.float32)
+    together = case.index.query(queries, where=FILTERS[name], metadata=False)
+    assert len(together) == len(queries)
+    for query, found in zip(queries, together, strict=True):
+        alone = case.index.query(query, where=FILTERS[name], metadata=False)
+        assert found.keys == alone.keys
+        assert found.distances.tolist() == alone.distances.tolist()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import numpy as np
@@ -16,7 +17,7 @@ from ragvec.engine.local.matches import Matches
 from ragvec.engine.local.plan import Part, ann_target
 from ragvec.engine.local.snapshot import Snapshot
 from ragvec.engine.protocol import Ranking
-from ragvec.types import FloatVector, RowArray
+from ragvec.types import FloatMatrix, FloatVector, RowArray
 
 __all__ = ["FEW_OF_ALL", "LATE", "MANY_MATCHES", "Lean", "grouped_matches", "numbered"]
 
@@ -34,6 +35,8 @@ _MOST_NEWEST = 128
 go on, which has them absorbed."""
 _MOST_SURE = 1024
 """Matches that are candidates all."""
+_QUERIES_A_TURN = 64
+"""Of many queries, so many are searched by a segment in one go, while those before are finished."""
 _LIKE_NORMS = 0.99
 """With norms farther apart too many candidates would have to be looked at closely."""
 
@@ -77,6 +80,14 @@ class _Proposing(msgspec.Struct, frozen=True, eq=False):
         if ann.absorbed != self.absorbed:
             return None
         return numbered(part, positions) if self.absorbed or part.first else positions
+
+    def rows_of_many(self, queries: FloatMatrix) -> list[RowArray] | None:
+        """As `rows`, for each of the queries (m, dimension)."""
+        part = self.part
+        assert part.segment is not None
+        ann = part.segment.ann
+        found = ann.candidates(queries, k=part.fetch, effort=self.effort, recall_target=self.target)
+        return [numbered(part, positions) for positions in found] if ann.absorbed == self.absorbed else None
 
 
 class _Leafed(msgspec.Struct, frozen=True, eq=False):
@@ -212,8 +223,7 @@ class Lean:
     def __call__(self, snapshot: Snapshot, query: FloatVector, matches: Matches | None) -> Ranking | None:
         """The k nearest of the `matches` that it was made for, with their keys; None where that takes more than
         this."""
-        generation = snapshot.generation
-        if generation.segments.current(wait=False) is not self._segments:
+        if snapshot.generation.segments.current(wait=False) is not self._segments:
             return None
         proposed = []
         for asked in self._asked:
@@ -221,6 +231,49 @@ class Lean:
             if rows is None:
                 return None
             proposed.append(rows)
+        return self._settled(snapshot, query, matches, proposed)
+
+    def many(
+        self, snapshot: Snapshot, queries: FloatMatrix, *, matches: Matches | None, threads: int
+    ) -> list[Ranking | None]:
+        """The same for each of the queries (m, dimension).
+
+        Segments search in up to `threads` threads, which need no interpreter for that; meanwhile all else is done here.
+        Threads that took turns with the interpreter at every step would lose more time by it than they save.
+        """
+        if snapshot.generation.segments.current(wait=False) is not self._segments:
+            return [None] * len(queries)
+        turns = np.array_split(queries, max(1, len(queries) // _QUERIES_A_TURN))
+        if len(turns) < 2 or threads < 2:
+            return self._in_turn(snapshot, zip(turns, map(self._proposals, turns), strict=True), matches)
+        with ThreadPoolExecutor(threads, thread_name_prefix="ragvec-search") as pool:
+            return self._in_turn(snapshot, zip(turns, pool.map(self._proposals, turns), strict=True), matches)
+
+    def _proposals(self, queries: FloatMatrix) -> list[list[RowArray] | None]:
+        return [asked.rows_of_many(queries) for asked in self._asked]
+
+    def _in_turn(
+        self,
+        snapshot: Snapshot,
+        turns: Iterable[tuple[FloatMatrix, list[list[RowArray] | None]]],
+        matches: Matches | None,
+    ) -> list[Ranking | None]:
+        found: list[Ranking | None] = []
+        for queries, proposed in turns:
+            known = [rows for rows in proposed if rows is not None]
+            if len(known) < len(proposed):
+                found += [None] * len(queries)
+                continue
+            found += [
+                self._settled(snapshot, query, matches, [rows[at] for rows in known])
+                for at, query in enumerate(queries)
+            ]
+        return found
+
+    def _settled(
+        self, snapshot: Snapshot, query: FloatVector, matches: Matches | None, proposed: list[RowArray]
+    ) -> Ranking | None:
+        """The k nearest of what the segments propose and what the other parts have."""
         probe = Probe.of(query)
         few = Few.of(self._rows, probe, norms=self._norms)
         if few is None:
@@ -250,6 +303,7 @@ class Lean:
         rows, distances, places = found
         if any(sum(first <= at < last for at in places) > self._lost for first, last in late):
             return self._by_leaves(snapshot, query, matches)
+        generation = snapshot.generation
         keys = self._keys.take(rows) if self._keys is not None else generation.keys(rows)
         return Ranking(rows, distances, generation.number, self._exact, keys)
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter_ns
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -27,6 +28,8 @@ from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import FloatMatrix, FloatVector, RowArray
 
 __all__ = ["Trace", "explain", "search"]
+
+T = TypeVar("T")
 
 _WIDER = 4
 """The factor by which a segment is asked for more, once, where many rows match."""
@@ -64,9 +67,8 @@ def search(
     asked = (k, recall_target, effort)
     matches = None if where is EVERYTHING or where == EVERYTHING else snapshot.matches(where)
     kept = snapshot.lean if matches is None else matches.searches
-    single = len(queries) == 1 and trace is None
-    lean = kept.get(asked) if single else None
-    if lean is not None and (found := lean(snapshot, queries[0], matches)) is not None:
+    lean = None if trace is not None else kept.get(asked)
+    if lean is not None and len(queries) == 1 and (found := lean(snapshot, queries[0], matches)) is not None:
         return [found]
     count = snapshot.live if matches is None else matches.count
     k = min(k, count)
@@ -80,18 +82,30 @@ def search(
         trace.step("plan", rows=snapshot.rows, candidates=count, detail=", ".join(map(_described, parts)))
     run = _Run(snapshot, parts, k=k, matches=matches, recall_target=recall_target, effort=effort, trace=trace)
     exact = all(part.segment is None for part in parts)
-    if single and not (exact and matches is None) and (lean is None or not lean.serves(snapshot)):
-        lean = Lean.of(snapshot, parts, matches=matches, k=k, recall_target=recall_target, effort=effort)
+    ranked: list[Ranking | None] = [None] * len(queries)
+    if trace is None and not (exact and (matches is None or len(queries) > 1)):
+        if lean is None or not lean.serves(snapshot):
+            lean = Lean.of(snapshot, parts, matches=matches, k=k, recall_target=recall_target, effort=effort)
+            if lean is not None:
+                if len(kept) >= _MOST_PLANS:
+                    kept.clear()
+                kept[asked] = lean
+        elif len(queries) == 1:
+            lean = None  # it was asked already
         if lean is not None:
-            if len(kept) >= _MOST_PLANS:
-                kept.clear()
-            kept[asked] = lean
-            if (found := lean(snapshot, queries[0], matches)) is not None:
-                return [found]
-    ranked = [_rank(snapshot, found, k=k, exact=exact) for found in _divided(run, queries, exact=exact)]
+            ranked = (
+                lean.many(snapshot, queries, matches=matches, threads=_processors())
+                if len(queries) > 1
+                else [lean(snapshot, queries[0], matches)]
+            )
+    left = [at for at, some in enumerate(ranked) if some is None]
+    if left:
+        others = queries if len(left) == len(queries) else queries[left]
+        for at, neighbours in zip(left, _divided(run, others, exact=exact), strict=True):
+            ranked[at] = _rank(snapshot, neighbours, k=k, exact=exact)
     if trace is not None:
         trace.step("order", rows=k, candidates=k)
-    return ranked
+    return [some for some in ranked if some is not None]
 
 
 def _planned(
@@ -129,8 +143,8 @@ def _described(part: Part) -> str:
     return f"{part.kind}{fetch} in rows {part.first:,} to {part.last - 1:,}{newest}"
 
 
-def _divided(run: _Run, queries: FloatMatrix, *, exact: bool) -> list[Neighbours]:
-    """The neighbours of each query, many queries in as many threads as there are processors; what is all products is
+def _divided(run: Callable[[FloatMatrix], list[T]], queries: FloatMatrix, *, exact: bool) -> list[T]:
+    """What `run` finds for each query, many queries in as many threads as there are processors; what is all products is
     divided by the linear algebra library itself."""
     threads = min(len(queries) // _QUERIES_A_THREAD, _processors())
     if exact or threads < 2:
