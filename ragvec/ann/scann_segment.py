@@ -272,12 +272,25 @@ def _ask(
 
 def _load(folder: Path) -> Any:
     try:
+        _require_whole(folder)
         assets = (folder / _ASSETS).read_text(encoding="utf-8")
         searcher = library().ScannNumpy(os.fsencode(folder.resolve()), assets)
     except (RuntimeError, ValueError, OSError) as error:
         raise Corrupted(f"ScaNN cannot read the segment `{folder}`: {error}", store=str(folder)) from error
     searcher.set_num_threads(0)
     return searcher
+
+
+def _require_whole(folder: Path) -> None:
+    """Raises ValueError, OSError: a file was cut off.
+
+    ScaNN does not notice when it cannot write one, as on a full disk, and reading it again may end the process.
+    """
+    for path in folder.iterdir():
+        if not path.stat().st_size:
+            raise ValueError(f"`{path.name}` is empty")
+        if path.suffix == ".npy":
+            np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _read_tokens(folder: Path, report: BuildReport) -> npt.NDArray[np.int32]:
