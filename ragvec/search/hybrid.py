@@ -6,7 +6,6 @@ that each hit has all its scores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,105 +58,126 @@ def next_text_page(
 
 
 def _rank_and_read(index: IndexEngine, request: TextRequest, *, page_size: int | None) -> tuple[ScoredHits, Ranking]:
-    for attempt in range(1, _ATTEMPTS + 1):
+    for _ in range(_ATTEMPTS - 1):
         try:
-            ranking = _ranking(index, request)
+            ranking = _Search(index, request).ranking()
             return _read(index, ranking, request, 0, page_size, drop_deleted=False), ranking
         except ExpiredToken:
             # The index was compacted between ranking and reading; rank again in the new generation.
-            if attempt == _ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")
+            continue
+    ranking = _Search(index, request).ranking()
+    return _read(index, ranking, request, 0, page_size, drop_deleted=False), ranking
 
 
-def _ranking(index: IndexEngine, request: TextRequest) -> Ranking:
-    """The best `request.k` rows in their order, with their scores."""
-    texts = tuple(TextQuery(text.key, text.text) for text in request.texts)
-    depth = request.k if request.vector is None and len(texts) == 1 else max(request.k, request.depth)
-    ranked = _ranked(index, request, texts, depth=depth)
-    name = BM25 if request.vector is None and request.fusion is None else FUSED
-    if name == BM25:
-        ranked, rows, scores = _summed(index, request, texts, ranked=ranked, depth=depth)
-    else:
-        rows, scores = _in_order(index, _fused(index, request, texts, ranked=ranked), ranked=ranked, k=request.k)
-    ordered: dict[str, FloatVector] = {name: scores}
-    ranking = Ranking(
-        rows,
-        np.empty(0, np.float32),
-        ranked.generation,
-        exact=ranked.vector is None or ranked.vector.exact,
-        scores=ordered,
-    )
-    if not request.scores:
-        return ranking
-    all_scores = index.scores(rows, ranked=ranked, vector=request.vector, texts=texts)
-    ordered.update((score_of(text.key), found) for text, found in zip(texts, all_scores.texts, strict=True))
-    if all_scores.distances is not None:
-        ordered[DISTANCE] = all_scores.distances
-    return ranking
+class _Search:
+    """One search: what was ranked, and the scores that rankings lacked, which are not computed twice."""
 
+    def __init__(self, index: IndexEngine, request: TextRequest) -> None:
+        self._index, self._request = index, request
+        # Boosts are applied here: the scores that are told are without them.
+        self._texts = tuple(TextQuery(text.key, text.text) for text in request.texts)
+        single = request.vector is None and len(self._texts) == 1
+        self._depth = request.k if single else max(request.k, request.depth)
+        self._ranked = self._rank()
+        self._completed: tuple[RowArray, list[FloatVector]] | None = None
 
-def _ranked(index: IndexEngine, request: TextRequest, texts: Sequence[TextQuery], *, depth: int) -> Ranked:
-    return index.rank(vector=request.vector, texts=texts, depth=depth, where=request.where, effort=request.effort)
+    def ranking(self) -> Ranking:
+        """The best `k` rows in their order, with their scores."""
+        ranked, request = self._ranked, self._request
+        if request.vector is not None or request.fusion is not None:
+            name, (rows, scores) = FUSED, self._in_order(self._fused())
+        else:
+            name, (rows, scores) = BM25, self._summed()
+        named: dict[str, FloatVector] = {name: scores}
+        if request.scores:
+            names = [*(score_of(text.key) for text in self._texts), *([DISTANCE] if request.vector is not None else [])]
+            named.update(zip(names, self._scores(rows), strict=True))
+        exact = ranked.vector is None or ranked.vector.exact
+        return Ranking(rows, np.empty(0, np.float32), self._ranked.generation, exact=exact, scores=named)
 
+    def _rank(self) -> Ranked:
+        request = self._request
+        return self._index.rank(
+            vector=request.vector, texts=self._texts, depth=self._depth, where=request.where, effort=request.effort
+        )
 
-def _summed(
-    index: IndexEngine, request: TextRequest, texts: Sequence[TextQuery], *, ranked: Ranked, depth: int
-) -> tuple[Ranked, RowArray, FloatVector]:
-    """The best rows by the weighted sum of their BM25 scores, exactly: the lists are read deeper until no row outside
-    them can come up to the k-th (the threshold algorithm of Fagin, Lotem and Naor, 2001)."""
-    weights = np.array([text.weight for text in request.texts])
-    if len(texts) == 1:
-        (only,) = ranked.texts
-        return ranked, only.rows, (only.scores * weights[0]).astype(np.float32)
-    while True:
-        union: RowArray = np.unique(np.concatenate([ranking.rows for ranking in ranked.texts]))
-        found = index.scores(union, ranked=ranked, vector=None, texts=texts).texts
-        total = weights @ np.stack(found, dtype=np.float64)
-        unread = [
-            weight * float(ranking.scores[-1])
-            for weight, ranking in zip(weights, ranked.texts, strict=True)
-            if len(ranking.rows) >= depth
-        ]
-        order = np.lexsort((union, -total))
-        if not unread or (len(union) >= request.k and total[order[request.k - 1]] >= sum(unread)):
-            return ranked, *_in_order(index, Fused(union[order], total[order]), ranked=ranked, k=request.k)
-        depth *= _DEEPER
-        ranked = _ranked(index, request, texts, depth=depth)
+    def _summed(self) -> tuple[RowArray, FloatVector]:
+        """The best rows by the weighted sum of their BM25 scores, exactly: the lists are read deeper until no row
+        outside them can come up to the k-th (the threshold algorithm of Fagin, Lotem and Naor, 2001)."""
+        weights = np.array([text.weight for text in self._request.texts])
+        if len(self._texts) == 1:
+            (only,) = self._ranked.texts
+            self._completed = only.rows, [only.scores]
+            return only.rows, (only.scores * weights[0]).astype(np.float32)
+        while True:
+            lists = self._ranked.texts
+            union: RowArray = np.unique(np.concatenate([ranking.rows for ranking in lists]))
+            total = weights @ np.stack(self._complete(union), dtype=np.float64)
+            unread = [
+                weight * float(ranking.scores[-1])
+                for weight, ranking in zip(weights, lists, strict=True)
+                if len(ranking.rows) >= self._depth
+            ]
+            order = np.lexsort((union, -total))
+            enough = len(union) >= self._request.k and total[order[self._request.k - 1]] >= sum(unread)
+            if not unread or enough:
+                return self._in_order(Fused(union[order], total[order]))
+            self._depth *= _DEEPER
+            self._ranked = self._rank()
 
+    def _fused(self) -> Fused:
+        rankings = [RankedList(ranking.rows, ranking.scores) for ranking in self._ranked.texts]
+        boosts = [text.weight for text in self._request.texts]
+        near = self._ranked.vector
+        if near is not None:
+            rankings.append(RankedList(near.rows, -near.distances))
+            boosts.append(1.0)
+        fusion = DEFAULT if self._request.fusion is None else self._request.fusion
+        return fuse(rankings, fusion, boosts=boosts, complete=self._likeness)
 
-def _fused(index: IndexEngine, request: TextRequest, texts: Sequence[TextQuery], *, ranked: Ranked) -> Fused:
-    rankings = [RankedList(ranking.rows, ranking.scores) for ranking in ranked.texts]
-    boosts = [text.weight for text in request.texts]
-    if ranked.vector is not None:
-        rankings.append(RankedList(ranked.vector.rows, -ranked.vector.distances))
-        boosts.append(1.0)
+    def _likeness(self, rows: RowArray) -> list[FloatVector]:
+        """As `_complete`, of the vector the negated distance: more is better."""
+        scores = self._complete(rows)
+        return scores if self._request.vector is None else [*scores[:-1], -scores[-1]]
 
-    def complete(rows: RowArray) -> list[FloatVector]:
-        found = index.scores(rows, ranked=ranked, vector=request.vector, texts=texts)
-        return [*found.texts] if found.distances is None else [*found.texts, -found.distances]
+    def _complete(self, rows: RowArray) -> list[FloatVector]:
+        """The scores of `rows`, uint32 ascending, for each text, then their distances, where there is a vector."""
+        found = self._index.scores(rows, ranked=self._ranked, vector=self._request.vector, texts=self._texts)
+        scores = [*found.texts] if found.distances is None else [*found.texts, found.distances]
+        self._completed = rows, scores
+        return scores
 
-    return fuse(rankings, DEFAULT if request.fusion is None else request.fusion, boosts=boosts, complete=complete)
+    def _scores(self, rows: RowArray) -> list[FloatVector]:
+        """As `_complete`, of rows of which some or all were completed before."""
+        if self._completed is not None:
+            known, scores = self._completed
+            if known is rows:
+                return scores
+            places = np.searchsorted(known, rows)
+            if len(known) and np.array_equal(known[np.minimum(places, len(known) - 1)], rows):
+                return [values[places] for values in scores]
+        found = self._index.scores(rows, ranked=self._ranked, vector=self._request.vector, texts=self._texts)
+        return [*found.texts] if found.distances is None else [*found.texts, found.distances]
 
-
-def _in_order(index: IndexEngine, fused: Fused, *, ranked: Ranked, k: int) -> tuple[RowArray, FloatVector]:
-    """The best `k` rows with their scores as float32, equal ones in byte order of key."""
-    rows, scores = fused.rows, fused.scores.astype(np.float32)
-    if len(rows) > k:
-        stop = int(np.searchsorted(-scores, -scores[k - 1], side="right"))
-        rows, scores = rows[:stop], scores[:stop]
-    tied: npt.NDArray[np.bool_] = np.zeros(len(rows), np.bool_)
-    same = scores[1:] == scores[:-1]
-    tied[1:] |= same
-    tied[:-1] |= same
-    places = np.flatnonzero(tied)
-    if len(places):
-        records = index.fetch(rows[places], generation=ranked.generation, data=False, metadata=False)
-        keys = [record.key for record in records if record is not None]
-        by_key = sorted(range(len(places)), key=lambda at: (-scores[places[at]], keys[at]))
-        rows = rows.copy()
-        rows[places] = rows[places[by_key]]
-    return rows[:k], scores[:k]
+    def _in_order(self, fused: Fused) -> tuple[RowArray, FloatVector]:
+        """The best `k` rows with their scores as float32, equal ones in byte order of key."""
+        rows, scores, k = fused.rows, fused.scores.astype(np.float32), self._request.k
+        if len(rows) > k:
+            stop = int(np.searchsorted(-scores, -scores[k - 1], side="right"))
+            rows, scores = rows[:stop], scores[:stop]
+        tied: npt.NDArray[np.bool_] = np.zeros(len(rows), np.bool_)
+        same = scores[1:] == scores[:-1]
+        tied[1:] |= same
+        tied[:-1] |= same
+        places = np.flatnonzero(tied)
+        if len(places):
+            generation = self._ranked.generation
+            records = self._index.fetch(rows[places], generation=generation, data=False, metadata=False)
+            keys = [record.key for record in records if record is not None]
+            by_key = sorted(range(len(places)), key=lambda at: (-scores[places[at]], keys[at]))
+            rows = rows.copy()
+            rows[places] = rows[places[by_key]]
+        return rows[:k], scores[:k]
 
 
 def _read(
