@@ -26,6 +26,7 @@ from ragvec.engine.local.layout import GenerationFolder, sync_folder
 from ragvec.engine.local.merging import Lane
 from ragvec.engine.local.snapshot import Generation
 from ragvec.engine.local.sqlite import store_error
+from ragvec.engine.local.text_move import carry_over
 from ragvec.errors import StoreFull
 from ragvec.types import RowArray
 
@@ -142,6 +143,7 @@ def build_segment(generation: Generation, first: int, last: int, *, lane: Lane) 
 def _fill(old: Generation, new: Generation, *, ready: Callable[[Generation], None]) -> None:
     copy = _Copy(old, new)
     copy.catch_up()
+    carry_over(old, new, origins=copy.origins(), rows=copy.seen)
     for _ in range(_ROUNDS):
         _build(new, copy.count)
         if copy.catch_up() <= _LITTLE:
@@ -161,12 +163,12 @@ def _build(new: Generation, rows: int) -> None:
 
 
 class _Copy:
-    """What of `old` is in `new`. `count` rows are, those at `_origins` in ascending order."""
+    """What of `old` is in `new`. `count` rows are, of the `seen` that were looked at."""
 
     def __init__(self, old: Generation, new: Generation) -> None:
         self._old, self._new = old, new
         self._sequence = 0
-        self._seen = 0
+        self.seen = 0
         self._origins: list[RowArray] = []
         self.count = 0
 
@@ -174,14 +176,20 @@ class _Copy:
         """Copy what was committed by now and is not there; returns how many rows were looked at."""
         changes = self._old.records.changes(self._sequence)
         self._bury(changes.died, sequence=changes.state.sequence)
-        before = self._seen
+        before = self.seen
         # Rows are read after `changes`: what died in between is left out here, and is no news in the next round.
-        while self._seen < changes.state.rows:
-            last = min(self._seen + _CHUNK, changes.state.rows)
-            self._append(self._seen, last, sequence=changes.state.sequence)
-            self._seen = last
+        while self.seen < changes.state.rows:
+            last = min(self.seen + _CHUNK, changes.state.rows)
+            self._append(self.seen, last, sequence=changes.state.sequence)
+            self.seen = last
         self._sequence = changes.state.sequence
-        return self._seen - before
+        return self.seen - before
+
+    def origins(self) -> RowArray:
+        """The rows of `old` that are in `new`, ascending, which is their order there."""
+        if len(self._origins) != 1:
+            self._origins = [np.concatenate([np.empty(0, np.uint32), *self._origins])]
+        return self._origins[0]
 
     def switch(self) -> None:
         """Copy the rest while writers wait, and let the new generation take the place of the old one."""
@@ -209,8 +217,7 @@ class _Copy:
     def _bury(self, died: list[int], *, sequence: int) -> None:
         if not died or not self._origins:
             return
-        origins = self._origins[0] if len(self._origins) == 1 else np.concatenate(self._origins)
-        self._origins = [origins]
+        origins = self.origins()
         gone = np.asarray(died, dtype=np.uint32)
         places = np.searchsorted(origins, gone)
         places = places[origins[np.minimum(places, len(origins) - 1)] == gone]

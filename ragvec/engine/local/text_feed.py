@@ -20,6 +20,7 @@ from ragvec.engine.protocol import TextField, TextStatus
 from ragvec.errors import IndexNotFound, InvalidRequest, MissingExtra
 from ragvec.text.analyzers import Analyzer, analyzer
 from ragvec.text.bm25 import Lists
+from ragvec.text.inverted import Inverted
 
 __all__ = ["TextFeed", "TextFeeds", "folder_name"]
 
@@ -102,6 +103,15 @@ class TextFeed(RunFeed[TextStore]):
                 self._store.refresh()
             missing = rows - self._store.covered
         return "BUILDING" if missing > _BUILDING_BLOCKS * self._block_rows else "ACTIVE"
+
+    def take_over(self, runs: Iterable[Inverted]) -> None:
+        """Use these lists, which adjoin each other from row 0 on, of rows that are committed. Raises OSError,
+        Corrupted."""
+        with self._persisting:
+            for run in runs:
+                self._store.keep(run)
+            with operation(), self._lock:
+                self._store.refresh()
 
     def _items(self, first: int, last: int) -> Iterator[list[str]]:
         return map(self._terms, self._records.metadata(first, last))

@@ -27,7 +27,7 @@ __all__ = ["explain_texts", "rank", "scores", "text_stats"]
 
 T = TypeVar("T")
 
-_FEW = 64
+_FEW = 8
 """Where fewer than one in so many rows match a filter, these are looked up in the lists; else the lists are read, and
 rows that do not match passed over."""
 

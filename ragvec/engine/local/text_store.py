@@ -64,6 +64,11 @@ class TextStore(RunStore[Inverted, InvertedTail, "Sequence[str]"]):
             found.append(self._tail.view(rows))
         return tuple(found)
 
+    def keep(self, run: Inverted) -> None:
+        """Write a file of these lists, for `refresh` to find. Raises OSError."""
+        self._make_folder()
+        self._write((run,))
+
     def _index(self, item: Sequence[str]) -> None:
         self._tail.add(item)
 
