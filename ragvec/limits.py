@@ -82,7 +82,7 @@ class FileLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a document may cost while it is loaded, so that no file that somebody sends stops a run or the machine.
 
     A document beyond a limit is a failure in the report, which names the limit; the others go on. With `isolate` files
-    are read by a process of its own, which is ended when it needs more than `seconds` of a processor (or five times as
+    are read by a process of its own, which is ended when it needs more than `seconds` of a processor (or ten times as
     long by the clock) for one of them; on Linux it can have `memory_bytes` of memory. Without, both are not looked at.
     """
 

@@ -28,7 +28,7 @@ from ragvec.pipeline.reader import Order, Reply, Settings, read_frame, short_of_
 __all__ = ["Reader"]
 
 _ROOT = Path(ragvec.__file__).absolute().parent.parent
-_CLOCK = 5.0
+_CLOCK = 10.0
 """So many times its processor time a file may take by the clock: it waits for disks, and for other processes."""
 
 

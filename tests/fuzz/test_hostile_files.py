@@ -37,8 +37,8 @@ NOT_MORE = {
     "pages.pdf": "1,000 pages in a PDF, got 2,000",
     "paragraphs.docx": "314,572,800 bytes of memory",
     "parts.docx": "10,000 files in an archive",
-    "quadratic.html": "within 1 seconds of a processor",
-    "slow.pdf": "within 1 seconds of a processor",
+    "quadratic.html": "FileLimits(seconds=…)",
+    "slow.pdf": "FileLimits(seconds=…)",
     "spanned.docx": "1,000 columns in a table, got 2,000,000,000",
     "x": "262,144 bytes of id, title and attributes, got 300,0",
 }
@@ -121,7 +121,7 @@ def test_a_file_that_ends_its_reader_takes_no_other_with_it(tmp_path: Path) -> N
 def test_a_reader_that_never_answers_is_ended_by_the_clock(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("text")
-    with Reader(FileLimits(seconds=0.2)) as reader:
+    with Reader(FileLimits(seconds=0.1)) as reader:
         assert reader.read(path, ".txt").text == "text"
         process = reader._process
         assert process is not None
