@@ -168,22 +168,29 @@ class SegmentSet:
             return self._current
 
     def due(
-        self, rows: int, *, lane: Lane = "tail", tidy: bool = False, with_tail: bool = False, opening: bool = True
+        self,
+        rows: int,
+        *,
+        lane: Lane = "tail",
+        tidy: bool = False,
+        with_tail: bool = False,
+        assumed: tuple[int, int] | None = None,
+        opening: bool = True,
     ) -> tuple[int, int] | None:
         """The range of rows whose segment `lane` should build next, when the index holds `rows`; None when none should.
 
         See `ragvec.engine.local.merging` for the policy and `tidy`; `with_tail` lets a merge take in the newest rows,
-        if they are enough for a segment. Without `opening`, segments that were not looked into yet are taken to be
-        whole.
+        if they are enough for a segment. A segment over the rows `assumed` is taken to be there. Without `opening`,
+        segments that were not looked into yet are taken to be whole.
         """
         if self._backend is None or self._read_only:
             return None
         if opening:
             self.current()
-        found = self._due(rows, lane=lane, tidy=tidy, with_tail=with_tail)
+        found = self._due(rows, lane=lane, tidy=tidy, with_tail=with_tail, assumed=assumed)
         while found is not None:
             # A listing made while names change may miss some.
-            again, found = found, self._due(rows, lane=lane, tidy=tidy, with_tail=with_tail)
+            again, found = found, self._due(rows, lane=lane, tidy=tidy, with_tail=with_tail, assumed=assumed)
             if again == found:
                 break
         return found
@@ -238,6 +245,12 @@ class SegmentSet:
         with BuildLease(self._folder / _LEASES[lane]).try_acquire() as held:
             yield held
 
+    def clear(self, lane: Lane) -> None:
+        """Remove what a build of the lane left that was interrupted, unless another is under way."""
+        with self.lease(lane) as held:
+            if held:
+                self._sweep(lane)
+
     def close(self) -> None:
         """Let go of the open segments; a later call opens them again."""
         with self._mutex():
@@ -281,9 +294,12 @@ class SegmentSet:
         finally:
             self._opening = False
 
-    def _due(self, rows: int, *, lane: Lane, tidy: bool, with_tail: bool) -> tuple[int, int] | None:
+    def _due(
+        self, rows: int, *, lane: Lane, tidy: bool, with_tail: bool, assumed: tuple[int, int] | None
+    ) -> tuple[int, int] | None:
         # What is on the disk counts: an open segment may be one that was superseded.
-        segments = cover([place for place in self._places() if self._usable(place)])
+        places = [place for place in self._places() if self._usable(place)]
+        segments = cover(places if assumed is None else [*places, Place(*assumed, 0, 0)])
         if lane == "tail":
             return next_tail(segments, rows, absorbing=self._backend is not None and self._backend.absorbs)
         end = segments[-1].last if segments else 0

@@ -44,6 +44,10 @@ class Worker(Protocol):
         become current. Raises what the work raises."""
         ...
 
+    def drop(self) -> None:
+        """Have the job that `run` waits for end soon, as not carried out; for any thread."""
+        ...
+
 
 class Upkeep:
     """The background work of one index. `snapshot`, `opened` and `text_fields` are the index's own; `later` has the
@@ -76,6 +80,9 @@ class Upkeep:
         self._opened = opened
         self._later = later
         self._working: dict[Lane, threading.Lock] = {"tail": threading.Lock(), "merge": threading.Lock()}
+        self._given: dict[Kind, tuple[Job, Worker]] = {}
+        self._counting = threading.Lock()
+        self._optimizing = 0
         self._last_rows = (0, 0.0)
         self._pid = os.getpid()
         self._changes = 0
@@ -110,15 +117,27 @@ class Upkeep:
         return self._next(lane) is not None
 
     def maintain(self, lane: Lane, *, worker: Worker | None = None) -> None:
-        """Do what is due in the lane, by the worker where that pays, until nothing is or another process is at it."""
+        """Do what is due in the lane, by the worker where that pays, until nothing is, another process is at it, or the
+        rest is `optimize`'s."""
         with self._lock(lane):
-            self._work_off(lane, worker=worker)
+            self._work_off(lane, worker=worker, yielding=True)
 
     def optimize(self) -> None:
-        """Do what is due in this thread, and leave as few segments as in a quiet index."""
-        with self._lock("tail"), self._lock("merge"):
-            self._work_off("merge", whole=True)
-            self._work_off("tail")
+        """Do what is due in this thread, and leave as few segments as in a quiet index.
+
+        The job that the background has begun is waited for, or dropped where this would build its rows once more."""
+        with self._counting:
+            self._optimizing += 1
+        try:
+            dropped = self._drop_what_is_built_anew()
+            with self._lock("tail"), self._lock("merge"):
+                for job in dropped:
+                    self._snapshot().generation.segments.clear("merge" if job.kind == "merge" else "tail")
+                self._work_off("merge", whole=True)
+                self._work_off("tail")
+        finally:
+            with self._counting:
+                self._optimizing -= 1
 
     def compact(self) -> None:
         """Compact now, unless there is nothing to reclaim; waits for another process that is building or compacting."""
@@ -143,7 +162,25 @@ class Upkeep:
         """A generation was left: look later whether it can be removed."""
         self._look_again(self._clock() + RETIRED_SECONDS)
 
-    def _work_off(self, lane: Lane, *, worker: Worker | None = None, whole: bool = False) -> None:
+    def _drop_what_is_built_anew(self) -> list[Job]:
+        """Stop builds by workers over rows that a merge would soon build again."""
+        dropped = []
+        for job, worker in list(self._given.values()):
+            with forks.operation():
+                snapshot = self._snapshot()
+                segments = snapshot.generation.segments
+                if job.kind not in ("segment", "merge") or job.generation != snapshot.generation.number:
+                    continue
+                assumed = (job.first, job.last)
+                due = segments.due(snapshot.rows, lane="merge", tidy=True, with_tail=True, assumed=assumed)
+            if due is not None and due[0] <= job.first and job.last <= due[1]:
+                worker.drop()
+                dropped.append(job)
+        return dropped
+
+    def _work_off(
+        self, lane: Lane, *, worker: Worker | None = None, whole: bool = False, yielding: bool = False
+    ) -> None:
         if self._read_only:
             return
         if lane == "merge" and self._sweep_due():
@@ -151,7 +188,7 @@ class Upkeep:
         if lane == "tail":
             self._snapshot().generation.text.sweep()
         done: Job | None = None
-        while (job := self._next(lane, whole=whole)) is not None:
+        while not (yielding and self._optimizing) and (job := self._next(lane, whole=whole)) is not None:
             if job == done or not self._carry_out(job, worker):
                 break  # what was done just now and is due again would be for ever
             done = job
@@ -205,6 +242,7 @@ class Upkeep:
         """False when another process is at work there."""
         try:
             if worker is not None and worker.suits(job):
+                self._given[job.kind] = job, worker
                 done = worker.run(job, ready=lambda number: self._prepare(self._opened(number)))
             else:
                 done = self._perform(job)
@@ -214,6 +252,7 @@ class Upkeep:
                 self.sweep_at = self._clock()
             raise
         finally:
+            self._given.pop(job.kind, None)
             if job.kind == "compact":
                 self._leave()
         if done:

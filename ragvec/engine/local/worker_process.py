@@ -75,6 +75,7 @@ class WorkerProcess:
         self._nice = nice
         self._threads = threads or max(1, _processors() - 1)
         self._process: _Process | None = None
+        self._dropped = False
         self._usable = can_start()
 
     @property
@@ -87,12 +88,12 @@ class WorkerProcess:
         if not self._usable or not (self.running or job.cost >= LARGE):
             return False
         if self._process is None:
-            self._process = self._started()
+            self._process, self._dropped = self._started(), False
             self._usable = self._process is not None
         return self._usable
 
     def run(self, job: Job, *, ready: Callable[[int], None]) -> bool:
-        """Have the job carried out; raises what it raised.
+        """Have the job carried out; raises what it raised. False when it was dropped, or somebody else is at it.
 
         Raises:
             StoreError: the process ended meanwhile. InterpreterEndsError: this one is about to, so the job was given
@@ -110,6 +111,8 @@ class WorkerProcess:
                     logging.getLogger(message.logger).log(message.level, "%s", message.text)
         except _EndedError as error:
             self.stop()
+            if self._dropped:
+                return False
             where, why = str(job.index), process.last_words
             raise StoreError(
                 f"The process that worked on `{where}` ended before it was done: {why}", store=where
@@ -120,6 +123,13 @@ class WorkerProcess:
         if isinstance(message, Failed):
             raise message.error() from _RemoteError(message.traceback)
         return isinstance(message, Done) and message.carried_out
+
+    def drop(self) -> None:
+        """Have what is under way end without result; for any thread."""
+        process = self._process
+        if process is not None:
+            self._dropped = True
+            process.popen.kill()
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""

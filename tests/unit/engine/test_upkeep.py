@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ragvec.ann.backends import available_backend
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.generations import remove
 from ragvec.engine.local.jobs import Job
@@ -52,6 +53,9 @@ class Elsewhere:
         self._meanwhile()
         return True
 
+    def drop(self) -> None:
+        raise AssertionError("nothing is built here")
+
 
 def test_posting_lists_of_an_index_that_was_compacted_meanwhile_end_where_its_rows_do(path: Path) -> None:
     with engine(path) as here, engine(path) as other:
@@ -87,3 +91,72 @@ def test_a_generation_that_was_removed_does_not_come_back_with_posting_lists_alo
         assert "stay in memory" in caplog.text
     with engine(path) as again:
         assert again.index(SPEC).count() == 10
+
+
+class Slow:
+    """A worker whose jobs take until they are dropped, or until somebody waits no longer."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.began = threading.Event()
+        self.dropped = threading.Event()
+
+    def suits(self, job: Job) -> bool:
+        return job.kind != "postings"
+
+    def run(self, job: Job, *, ready: Callable[[int], None]) -> bool:
+        self.jobs.append(job)
+        self.began.set()
+        return not self.dropped.wait(timeout=60)
+
+    def drop(self) -> None:
+        self.dropped.set()
+
+
+@pytest.mark.skipif(available_backend() is None, reason="needs a library for segments")
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_build_over_rows_that_optimize_builds_anew_is_dropped(tmp_path: Path, interrupted: bool) -> None:
+    with LocalEngine(tmp_path / "store", background=False) as made:
+        made.catalog.create_bucket(BucketInfo("bucket", 1.0), tags={}, max_buckets=None)
+        made.catalog.create_index(SPEC, tags={}, max_indexes=None)
+        index, worker = made.index(SPEC), Slow()
+        vectors = np.random.default_rng(0).normal(size=(12_000, 2)).astype(np.float32)
+        index.put([str(n) for n in range(5_000)], vectors[:5_000], [None] * 5_000)
+        thread = threading.Thread(target=index.maintain, args=("tail",), kwargs={"worker": worker}, daemon=True)
+        thread.start()
+        assert worker.began.wait(timeout=60)
+        if interrupted:
+            (tmp_path / "store/indexes" / SPEC.uid / "g000000/segments/tmp-tail-of-the-worker").mkdir(parents=True)
+        index.put([str(n) for n in range(5_000, 12_000)], vectors[5_000:], [None] * 7_000)
+        index.optimize()
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+        assert worker.dropped.is_set()
+        assert [(job.kind, job.first, job.last) for job in worker.jobs] == [("segment", 0, 5_000)]
+        assert [(segment.first, segment.last) for segment in index.stats().segments] == [(0, 12_000)]
+        folders = sorted((tmp_path / "store/indexes" / SPEC.uid / "g000000/segments").glob("*-*"))
+        assert [folder.name for folder in folders if folder.is_dir()] == ["000000000000-000000012000"]
+
+
+@pytest.mark.skipif(available_backend() is None, reason="needs a library for segments")
+def test_a_build_that_will_serve_is_waited_for(tmp_path: Path) -> None:
+    with LocalEngine(tmp_path / "store", background=False) as made:
+        made.catalog.create_bucket(BucketInfo("bucket", 1.0), tags={}, max_buckets=None)
+        made.catalog.create_index(SPEC, tags={}, max_indexes=None)
+        index, worker = made.index(SPEC), Slow()
+        vectors = np.random.default_rng(0).normal(size=(30_000, 2)).astype(np.float32)
+        index.put([str(n) for n in range(25_000)], vectors[:25_000], [None] * 25_000)
+        thread = threading.Thread(target=index.maintain, args=("tail",), kwargs={"worker": worker}, daemon=True)
+        thread.start()
+        assert worker.began.wait(timeout=60)
+        index.put([str(n) for n in range(25_000, 30_000)], vectors[25_000:], [None] * 5_000)
+        optimizing = threading.Thread(target=index.optimize, daemon=True)
+        optimizing.start()
+        optimizing.join(timeout=0.3)
+        assert optimizing.is_alive()
+        assert not worker.dropped.is_set()
+        worker.dropped.set()
+        optimizing.join(timeout=60)
+        thread.join(timeout=60)
+        assert not optimizing.is_alive()
+        assert index.stats().segments[-1].last == 30_000
