@@ -36,7 +36,7 @@ _encode = msgspec.json.encode
 
 def write_jsonl(sink: IO[bytes], header: Header, pages: Iterable[AsOfPage]) -> int:
     """Write all records and return how many there were."""
-    sink.write(_encode({"ragvec": "export", "format": FORMAT, **msgspec.structs.asdict(header)}) + b"\n")
+    sink.write(_encode({"ragvec": "export", "format": FORMAT, **header.document()}) + b"\n")
     written = 0
     for page in pages:
         numbers = shortest(page.vectors).tolist()

@@ -141,7 +141,11 @@ def _destination(store: Store, bucket_name: str, name: str, header: Header, *, m
         made = _Made(bucket.index(name))
         if not made.index.exists():
             bucket.create_index(
-                name, dimension=header.dimension, metric=header.metric, non_filterable=header.non_filterable
+                name,
+                dimension=header.dimension,
+                metric=header.metric,
+                non_filterable=header.non_filterable,
+                text=header.text,
             )
             made.created = True
             undo.callback(made.index.delete_index)

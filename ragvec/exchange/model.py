@@ -26,12 +26,19 @@ Progress: TypeAlias = Callable[[int], object]
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What an index is, and the `properties` that the pipeline keeps with it."""
+    """What an index is, and the `properties` that the pipeline keeps with it. `text` are its text fields: languages by
+    metadata key; a file without says nothing of them."""
 
     dimension: int
     metric: Metric
     non_filterable: list[str]
     properties: dict[str, Any]
+    text: dict[str, str | None] = {}
+
+    def document(self) -> dict[str, Any]:
+        """By name, as a file has it."""
+        told = msgspec.structs.asdict(self)
+        return told if self.text else {name: value for name, value in told.items() if name != "text"}
 
     @classmethod
     def of(cls, index: Index) -> Header:
@@ -45,6 +52,7 @@ class Header(msgspec.Struct, frozen=True):
             metric=spec.metric,
             non_filterable=sorted(spec.non_filterable),
             properties={name: value for name in names if (value := index.property(name)) is not None},
+            text=index.text_fields,
         )
 
     @classmethod
@@ -66,7 +74,10 @@ class Header(msgspec.Struct, frozen=True):
             raise DocumentError(
                 f"{place} of {source}: expected metric cosine or euclidean, got {header['metric']!r}", source=source
             )
-        return cls(*(header[name] for name in kinds))
+        text = header.get("text", {})
+        if not isinstance(text, dict) or not all(isinstance(value, (str, type(None))) for value in text.values()):
+            raise DocumentError(f"{place} of {source}: expected languages by key as text, got {text!r}", source=source)
+        return cls(header["dimension"], header["metric"], header["non_filterable"], header["properties"], text)
 
 
 class FileBatch(NamedTuple):

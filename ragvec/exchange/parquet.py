@@ -131,7 +131,7 @@ def _schema(arrow: Any, header: Header, kinds: dict[str, str], *, with_rest: boo
     if with_rest:
         fields.append(arrow.field("metadata", arrow.string()))
     fields += [arrow.field(name, types[kind]) for name, kind in kinds.items()]
-    told = {"format": FORMAT, **msgspec.structs.asdict(header), "columns": list(kinds)}
+    told = {"format": FORMAT, **header.document(), "columns": list(kinds)}
     return arrow.schema(fields, metadata={HEADER: _encode(told)})
 
 
