@@ -9,11 +9,11 @@ import msgspec
 
 from ragvec.api.dialects import Dialect
 from ragvec.api.names import Arn, bucket_arn, check_bucket_name, check_index_name, index_arn, parse_arn
-from ragvec.api.requests import BucketRequest, IndexRequest
+from ragvec.api.requests import BucketRequest, IndexRequest, QueryVectors, Request
 from ragvec.engine.protocol import BucketInfo, Engine, IndexSpec
 from ragvec.errors import BucketNotFound, IndexNotFound, InvalidName, InvalidRequest, NotFound, ResourceNotFound
 
-__all__ = ["Resource", "Session", "bucket_name", "index_spec", "resource"]
+__all__ = ["Resource", "Session", "actions", "bucket_name", "index_spec", "resource"]
 
 
 class Session(msgspec.Struct, frozen=True, eq=False):
@@ -121,6 +121,16 @@ def resource(session: Session, arn: str) -> Resource:
     except NotFound as error:
         raise ResourceNotFound(missing) from error
     return Resource(parsed.bucket, parsed.index)
+
+
+def actions(operation: str, request: Request) -> tuple[str, ...]:
+    """The actions that a policy of S3 must allow for a request: that of the operation, and GetVectors too for a query
+    that filters, returns metadata or searches texts, all of which tell what metadata hold."""
+    if isinstance(request, QueryVectors) and (
+        request.where is not None or request.return_metadata or request.query_texts is not None
+    ):
+        return operation, "GetVectors"
+    return (operation,)
 
 
 def _check_addressing(
