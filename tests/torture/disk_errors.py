@@ -95,7 +95,7 @@ def run(*, rounds: int, seed: int, folder: Path) -> dict[str, int | str]:
     command = [sys.executable, "-m", "tests.torture.disk_errors", str(folder), str(rounds), str(seed)]
     done = subprocess.run(command, cwd=_ROOT, env=variables, capture_output=True, text=True, check=False)
     control.close()
-    assert done.returncode == 0, f"{' '.join(command)} failed: {done.stderr[-4000:]}"
+    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-4000:]}"
     figures: dict[str, int | str] = json.loads(done.stdout.splitlines()[-1])
     return figures
 

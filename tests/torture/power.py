@@ -81,7 +81,7 @@ def recorded(folder: Path, *, seed: int, name: str, steps: int | None = None) ->
     variables = environment(compile_shim(folder.parent / "shim"), control, root=root, log=log, notes=journal)
     done = subprocess.run(command, cwd=_ROOT, env=variables, capture_output=True, text=True, check=False)
     control.close()
-    assert done.returncode == 0, f"{' '.join(command)} failed: {done.stderr[-4000:]}"
+    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-4000:]}"
     shutil.rmtree(root)
     return list(read_log(log))
 

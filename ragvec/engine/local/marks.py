@@ -1,20 +1,21 @@
 """A mark beside an SQLite file that tells, without asking SQLite, whether anything was committed since one last looked.
 
-The file holds two numbers of 64 bits. A writer, inside its write transaction, sets the first to a value that was never
-there before and commits; then it sets the second to the same. So while both are equal and are what they were when a
-reader last asked SQLite, nothing was committed since: the reader spares itself a transaction of some ten microseconds.
-In every other state, also after a writer died in between, the reader asks SQLite. Numbers that differ when a writer
-begins also tell it that the last one did not come to an end (`ragvec.engine.local.sqlite`).
+The file holds two numbers of 64 bits and its own inode number. A writer, inside its write transaction, sets the first
+to a value that was never there before and commits; then it sets the second to the same. So while both are equal and are
+what they were when a reader last asked SQLite, nothing was committed since: the reader spares itself a transaction of
+some ten microseconds. In every other state, also after a writer died in between, the reader asks SQLite. Numbers that
+differ when a writer begins also tell it that the last one did not come to an end (`ragvec.engine.local.sqlite`).
 
 The mark is never fsynced: what it says after a power cut is compared with nothing older. It may be removed, replaced,
 truncated or overwritten at any time:
 
-- The numbers are random, so that no other file, nor an older copy of this one, holds what a reader remembers.
+- The numbers are random, so that no later ones are those that a reader remembers.
 - The file is read, not mapped: one that was truncated says nothing, where a map would end the process.
-- Who has it open looks every LEASE_SECONDS whether it still has its name, and a writer each time. A writer that has to
-  make a mark for a file with data in it waits until everybody who has an earlier one open has looked, and then commits.
+- A copy in its place has another inode number than the one it holds, and says nothing.
+- Who has it open looks every LEASE_SECONDS whether it still has its name, and a writer each time. A writer that finds
+  none that says anything makes one, waits until everybody who has an earlier one open has looked, and then commits.
 
-Only a mark whose present content is replaced by exactly what a reader saw last, with commits in between, deceives it.
+Only a mark that is overwritten in place by exactly what a reader saw last, after other commits, deceives it.
 """
 
 from __future__ import annotations
@@ -32,9 +33,8 @@ LEASE_SECONDS = 0.1
 """For so long a reader relies on a mark that it has open to be the one that writers use."""
 
 _WAIT_SECONDS = 0.15
-_SIZE = 16
-_PAIR = struct.Struct("@QQ")
-_ONE = struct.Struct("@Q")
+_SIZE = 24
+_INODE = struct.Struct("@Q")
 
 
 class ChangeMark:
@@ -58,7 +58,7 @@ class ChangeMark:
             if file is None:
                 return None
         pair = file.pair()
-        return pair if len(pair) == _SIZE and pair[:8] == pair[8:] else None
+        return pair if pair[:8] == pair[8:] else None
 
     def begin(self, *, empty: Callable[[], bool] = lambda: False) -> tuple[bytes, bool]:
         """Inside a write transaction, before its first change: readers ask SQLite from here on. Returns what
@@ -70,7 +70,7 @@ class ChangeMark:
         Raises OSError when the mark cannot be written; the transaction must then not go on.
         """
         file = self._looked_up()
-        if file is None or len(file.pair()) < _SIZE:
+        if file is None or not file.is_whole():
             file = self._made(file)
             if not empty():
                 time.sleep(_WAIT_SECONDS)
@@ -116,7 +116,7 @@ class ChangeMark:
             if file is None:
                 file = _Open(self._name, os.O_RDWR | os.O_CREAT)
             # Written rather than only lengthened: what a full disk cannot give is found out here.
-            file.put(os.urandom(8) * 2, at=0)
+            file.put(os.urandom(8) * 2 + file.inode, at=0)
             file.until = now + LEASE_SECONDS
             self._open = file
             return file
@@ -125,23 +125,33 @@ class ChangeMark:
 class _Open:
     """An open mark; its handle is closed when nobody has this any longer."""
 
-    __slots__ = ("_handle", "identity", "until")
+    __slots__ = ("_handle", "identity", "inode", "until")
 
     def __init__(self, name: str, flags: int) -> None:
         self._handle = -1
         self._handle = os.open(name, flags | getattr(os, "O_BINARY", 0), 0o666)
         status = os.fstat(self._handle)
         self.identity = (status.st_dev, status.st_ino)
+        self.inode = _INODE.pack(status.st_ino % 2**64)
         self.until = 0.0
 
     def __del__(self) -> None:
         if self._handle >= 0:
             os.close(self._handle)
 
+    def pair(self) -> bytes:
+        """Both numbers, 16 bytes; some that differ when the file is not a whole mark."""
+        data = self._read()
+        return data[:16] if data[16:] == self.inode else _NOTHING
+
+    def is_whole(self) -> bool:
+        """Whether the file is a mark, made where it is."""
+        data = self._read()
+        return len(data) == _SIZE and data[16:] == self.inode
+
     if hasattr(os, "pread"):
 
-        def pair(self) -> bytes:
-            """Both numbers; fewer bytes when the file was truncated."""
+        def _read(self) -> bytes:
             return os.pread(self._handle, _SIZE, 0)
 
         def put(self, data: bytes, *, at: int) -> None:
@@ -150,8 +160,7 @@ class _Open:
 
     else:  # Windows
 
-        def pair(self) -> bytes:
-            """Both numbers; fewer bytes when the file was truncated."""
+        def _read(self) -> bytes:
             with _positioned:
                 os.lseek(self._handle, 0, os.SEEK_SET)
                 return os.read(self._handle, _SIZE)
@@ -162,6 +171,8 @@ class _Open:
                 os.lseek(self._handle, at, os.SEEK_SET)
                 os.write(self._handle, data)
 
+
+_NOTHING = bytes(15) + b"\1"
 
 _positioned = threading.Lock()
 """Held while a handle is set to a place and used there, where the system cannot do both at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +252,49 @@ def test_a_writer_killed_in_the_middle_of_a_big_put(tmp_path: Path, moment: str)
     store.close()
     with Store(tmp_path / "store", read_only=True) as again:
         assert again.bucket("bucket").index("index").count() == after + 1
+
+
+# -- marks that others tamper with -------------------------------------------------------------------------------------
+
+
+def replaced(mark: Path, content: bytes) -> None:
+    other = mark.with_suffix(".other")
+    other.write_bytes(content)
+    other.replace(mark)
+
+
+TAMPERING: dict[str, Callable[[Path, bytes], object]] = {
+    "removed": lambda mark, older: mark.unlink(missing_ok=True),
+    "moved away": lambda mark, older: mark.exists() and mark.rename(mark.with_suffix(".gone")),
+    "cut off": lambda mark, older: mark.exists() and os.truncate(mark, 3),
+    "overwritten": lambda mark, older: mark.write_bytes(b"garbage!" * 2),
+    "replaced": lambda mark, older: replaced(mark, b"garbage!" * 2),
+    "restored": lambda mark, older: replaced(mark, older),
+    "restored in place": lambda mark, older: mark.write_bytes(older),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+def test_nobody_is_stale_whatever_is_done_to_a_mark_that_is_in_use(tmp_path: Path, what: str) -> None:
+    store, index = made(tmp_path / "store")
+    index.put(["a"], [[1, 1]])
+    mark = mark_of(index)
+    older = mark.read_bytes()
+    with Store(tmp_path / "store") as one, Store(tmp_path / "store", read_only=True) as two:
+        readers = [index, one.bucket("bucket").index("index"), two.bucket("bucket").index("index")]
+        for count in range(2, 6):
+            index.put([f"b{count}"], [[count, 1]])
+            assert [reader.count() for reader in readers] == [count] * 3
+            TAMPERING[what](mark, older)
+    with child(WRITER, tmp_path / "store") as writer:  # opens the mark only now
+        assert index.count() == 5
+        TAMPERING[what](mark, older)
+        assert says(writer) == "open"
+        for at in range(3):
+            tell(writer)
+            assert says(writer) == str(at)
+            assert index.count() == 6 + at
+    store.close()
 
 
 # -- marks that are missing or cannot be written -----------------------------------------------------------------------
