@@ -44,7 +44,7 @@ from ragvec.errors import BucketNotFound, IndexNotFound, InvalidRequest, StoreEr
 
 __all__ = ["Backup", "backup"]
 
-_RANGE = re.compile(r"(\d{12})-(\d{12})(\.post)?")
+_RANGE = re.compile(r"(\d{12})-(\d{12})(\.post|\.text)?")
 _PAGES = 4096
 
 
@@ -220,6 +220,9 @@ class _Run:
         self._keep(folder.vectors, found)
         for source in _derived(pinned.generation.postings, pinned.state.rows):
             self._copy_derived([source], source.parent, folder.postings)
+        for field in _folders(pinned.generation.text):
+            for source in _derived(field, pinned.state.rows):
+                self._copy_derived([source], field, folder.text / field.name)
         for source in _derived(pinned.generation.segments, pinned.state.rows):
             self._copy_derived(_sealed_files(source), source, folder.segments / source.name)
 
@@ -235,6 +238,7 @@ class _Run:
             self._files, self._linked = before, linked
             if new:
                 shutil.rmtree(goal)
+                return
         if not any(goal.iterdir()):
             goal.rmdir()
 
@@ -319,13 +323,23 @@ def _expected_bytes(pinned: PinnedIndex) -> int:
     total = int(pages * page) + 4 * pinned.spec.dimension * pinned.state.rows
     for path in _derived(pinned.generation.postings, pinned.state.rows):
         total += _size(path)
+    for field in _folders(pinned.generation.text):
+        total += sum(_size(path) for path in _derived(field, pinned.state.rows))
     for folder in _derived(pinned.generation.segments, pinned.state.rows):
         total += sum(_size(path) for path in _sealed_files(folder))
     return total
 
 
+def _folders(path: Path) -> list[Path]:
+    """The folders of text fields, in order."""
+    try:
+        return sorted(entry for entry in path.iterdir() if entry.is_dir())
+    except FileNotFoundError:
+        return []
+
+
 def _derived(folder: Path, rows: int) -> Iterator[Path]:
-    """The posting files or segments that the first `rows` rows have, in order."""
+    """The files of lists or the segments that the first `rows` rows have, in order."""
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except FileNotFoundError:

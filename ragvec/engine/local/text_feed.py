@@ -22,7 +22,7 @@ from ragvec.text.analyzers import Analyzer, analyzer
 from ragvec.text.bm25 import Lists
 from ragvec.text.inverted import Inverted
 
-__all__ = ["TextFeed", "TextFeeds", "folder_name"]
+__all__ = ["TextFeed", "TextFeeds", "folder_name", "terms_of"]
 
 _STEP = 128
 """Rows whose terms are made at a time in the background, without the lock."""
@@ -117,10 +117,7 @@ class TextFeed(RunFeed[TextStore]):
         return map(self._terms, self._records.metadata(first, last))
 
     def _terms(self, metadata: bytes | None) -> list[str]:
-        texts = self._texts(metadata)
-        if len(texts) == 1:
-            return self.analyzer.tokens(texts[0])
-        return [term for text in texts for term in self.analyzer.tokens(text)]
+        return terms_of(self._texts(metadata), self.analyzer)
 
 
 class TextFeeds:
@@ -258,6 +255,13 @@ class TextFeeds:
                 feeds = {known: feed for known, feed in self._feeds.items() if known in kept}
                 self._feeds = {**feeds, field: found}
             return found
+
+
+def terms_of(texts: Sequence[str], analyzer: Analyzer) -> list[str]:
+    """The terms of a row with these texts."""
+    if len(texts) == 1:
+        return analyzer.tokens(texts[0])
+    return [term for text in texts for term in analyzer.tokens(text)]
 
 
 def folder_name(key: str, analyzer: str) -> str:

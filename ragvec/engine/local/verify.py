@@ -32,7 +32,7 @@ from ragvec.engine.local.readable import state_of
 from ragvec.engine.local.records import owner_mark
 from ragvec.engine.local.sqlite import Database
 from ragvec.engine.local.verification import CheckedIndex, Problem, Severity, Verification
-from ragvec.engine.local.verify_derived import Listed, check_postings, check_segments, reason
+from ragvec.engine.local.verify_derived import Listed, check_postings, check_segments, check_texts, reason
 from ragvec.engine.local.verify_records import Report, check_database, check_records
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import NotAStore, StoreError, StoreTooNew
@@ -286,7 +286,7 @@ class _Verify:
                         report.add(
                             "primary", f"{where}/records.sqlite", what, remedy="writes a new generation of its rows"
                         )
-                    for check in (check_postings, check_segments):
+                    for check in (check_postings, check_texts, check_segments):
                         check(
                             sql,
                             found,

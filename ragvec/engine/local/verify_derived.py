@@ -1,4 +1,4 @@
-"""Looking through what is derived of one generation: posting lists and segments, against the primary data.
+"""Looking through what is derived of one generation: posting and inverted lists, segments, against the primary data.
 
 What is there is listed before the records are read, since a derived file is made of committed rows: what is listed then
 must agree with them. A file that is gone when it is looked at was superseded.
@@ -36,10 +36,11 @@ from ragvec.engine.local.posting_tail import Tail
 from ragvec.engine.local.readable import VectorReader
 from ragvec.engine.local.segment_places import Place, listed, segment_name
 from ragvec.engine.local.verify_records import CheckedRecords, Report
+from ragvec.engine.local.verify_text import check_text, list_texts
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import Corrupted
 
-__all__ = ["Listed", "check_postings", "check_segments", "reason"]
+__all__ = ["Listed", "check_postings", "check_segments", "check_texts", "reason"]
 
 _REBUILD = "moves it to lost+found and has it made again"
 _CHUNK = 8192
@@ -66,6 +67,7 @@ class Listed:
             except Corrupted as error:
                 if path.exists():
                     self.runs.append((path, error))
+        self.texts = list_texts(folder)
 
 
 def check_postings(
@@ -100,6 +102,33 @@ def check_postings(
             elif deep:
                 _compare_run(sql, run, file, report, spec=spec, checked=checked)
                 progress(path.stat().st_size)
+        except Corrupted as error:
+            report.add("derived", file, reason(error), remedy=_REBUILD)
+        except FileNotFoundError:
+            continue
+        except sqlite3.Error:
+            continue  # told of the records
+
+
+def check_texts(
+    sql: sqlite3.Connection,
+    found: Listed,
+    _: GenerationFolder,
+    where: str,
+    report: Report,
+    *,
+    spec: IndexSpec,  # noqa: ARG001 - as the other checks
+    checked: CheckedRecords,
+    deep: bool,
+    progress: Callable[[int], object],
+) -> None:
+    """Check the files of inverted lists, deep also that they say what the texts of the records say."""
+    for path, text in found.texts:
+        file = f"{where}/text/{path.parent.name}/{path.name}"
+        try:
+            if isinstance(text, Corrupted):
+                raise text
+            check_text(sql, path, text, file, report, checked=checked, deep=deep, progress=progress)
         except Corrupted as error:
             report.add("derived", file, reason(error), remedy=_REBUILD)
         except FileNotFoundError:
