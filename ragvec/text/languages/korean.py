@@ -2,7 +2,9 @@
 
 Nouns are terms as they stand, verbs and adjectives in their dictionary form (읽었습니다, 읽는: 읽다). Left out are
 particles (J), endings (E), the copula, the plural 들 and suffixes that make verbs and adjectives of nouns: 학생들이 is
-학생, 공부하는 is 공부. Everything else in a text, Hanja included, is treated as in every language, and not stemmed.
+학생, 공부하는 is 공부. Nouns and affixes written together are a term besides (분석기 as well as 분석 and 기), because
+Kiwi divides a word in one sentence and not in another. Everything else in a text, Hanja included, is treated as in
+every language, and not stemmed.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 
 from ragvec.extras import require
-from ragvec.text.languages.standard import HAN, RULES, Words
+from ragvec.text.languages.standard import HAN, RULES, Words, short
 
 __all__ = ["Korean"]
 
@@ -27,6 +29,8 @@ _CONTEXT = re.compile(f"[^{_HANGUL}{HAN}A-Za-z0-9.,!?]+")
 _AT_ONCE = re.compile(r"(?s:.){1,256}(?:\S{0,64}(?=\s)|)")
 _LEFT_OUT = ("J", "E", "VCP", "XSV", "XSA", "XSM", "SW")
 _VERBS = ("V", "XR")
+_NOUNS = ("N", "XPN", "XSN")
+_PLURAL = ("XSN", "들")
 
 
 class Korean:
@@ -66,9 +70,20 @@ class Korean:
     def _morphemes(self, piece: str) -> Iterator[str]:
         with self._lock:
             morphemes = self._kiwi.tokenize(piece)
+        parts: list[str] = []
+        end = -1
         for morpheme in morphemes:
-            if not _ANY_HANGUL.search(morpheme.form) or morpheme.tag.startswith(_LEFT_OUT):
+            tag, form = morpheme.tag, morpheme.form
+            noun = tag.startswith(_NOUNS) and _ANY_HANGUL.search(form) is not None and (tag, form) != _PLURAL
+            if len(parts) > 1 and not (noun and morpheme.start == end):
+                yield short("".join(parts))
+            if noun:
+                parts = [*parts, form] if parts and morpheme.start == end else [form]
+                end = morpheme.start + morpheme.len
+                yield short(form)
                 continue
-            if morpheme.tag == "XSN" and morpheme.form == "들":
-                continue
-            yield morpheme.lemma if morpheme.tag.startswith(_VERBS) else morpheme.form
+            parts = []
+            if (tag, form) != _PLURAL and not tag.startswith(_LEFT_OUT) and _ANY_HANGUL.search(form):
+                yield short(morpheme.lemma if tag.startswith(_VERBS) else form)
+        if len(parts) > 1:
+            yield short("".join(parts))
