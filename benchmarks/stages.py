@@ -72,6 +72,7 @@ def main() -> None:
 
         def rescore(query: np.ndarray) -> object:
             few = Few.of(stored, Probe.of(query), norms=segment.norms)
+            assert few is not None
             few.look(propose(query))
             return few.settle(10)
 
