@@ -103,7 +103,7 @@ class RunFeed(ABC, Generic[AnyStore]):
         except Corrupted as damage:
             self.recover(damage)
         except OSError as error:
-            _log.warning("%s stay in memory for now: %s", self._store.subject, error)
+            self._store.unwritten(error)
         else:
             with self._lock:
                 self._store.adopt(written)

@@ -178,7 +178,7 @@ class RunStore(ABC, Generic[AnyRun, AnyTail, Item]):
             _log.warning("%s are rebuilt: %s", self.subject, damage)
             self.recover()
         except OSError as error:
-            _log.warning("%s stay in memory for now: %s", self.subject, error)
+            self.unwritten(error)
 
     def due(self) -> tuple[AnyRun, ...]:
         """The runs to persist or merge, and their neighbours; none when nothing is due, or when read-only."""
@@ -201,6 +201,12 @@ class RunStore(ABC, Generic[AnyRun, AnyTail, Item]):
             else:
                 in_files.append(self._opened(self._write(group)))
         return tuple(in_files)
+
+    def unwritten(self, error: OSError) -> None:
+        """Say that what was to be written stays in memory: no news where the folder, or a file just written, was
+        removed by another process because another generation, or file, has taken its place."""
+        level = logging.DEBUG if isinstance(error, FileNotFoundError) else logging.WARNING
+        _log.log(level, "%s stay in memory for now: %s", self.subject, error)
 
     def adopt(self, runs: tuple[AnyRun, ...]) -> None:
         """Use these runs where they do at least as well as what is in use, and remove superseded files."""
