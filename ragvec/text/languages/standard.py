@@ -140,7 +140,7 @@ class Words:
 
     def _terms(self, chunk: str) -> Iterator[str]:
         if not chunk.isascii():
-            chunk = chunk.replace("\u00ad", "")
+            chunk = _LATER.sub(" ", chunk.replace("\u00ad", ""))
         joined = _JOINT.search(chunk) is not None
         code: list[str] = []
         begin = end = -1
@@ -178,7 +178,7 @@ def _spaced(written: str) -> Sequence[str]:
     written = written[:LONGEST]
     if written.isascii():
         return (written.lower(),)
-    word = folded(written) if not _LATER.search(written) else folded(_LATER.sub(" ", written))
+    word = folded(written)
     match = _TOKEN.match(word)
     if match is not None and match.end() == len(word):
         return (word,)

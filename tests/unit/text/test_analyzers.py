@@ -192,6 +192,7 @@ def test_threads_get_the_same_terms() -> None:
 
 def test_letters_newer_than_unicode_13_divide_words() -> None:
     assert terms(None, "ab\U00010570cd \U0001e4d0 \ua7c0x") == ["ab", "cd", "x"]
+    assert terms(None, "a1\U00010570b-2") == ["a1", "b", "2", "b2"]
 
 
 def test_names_tell_language_rules_and_versions() -> None:
