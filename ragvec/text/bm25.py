@@ -39,6 +39,7 @@ _SPARE = 8
 _LEAST = 256
 """Candidates among which the frequent terms are looked up: so many for each row asked for, and at least so many."""
 _ROUNDING = 1.00001
+_MOST_KNOWN = 4_096
 _LOOK_UP = 6
 """Looking up one row in a list costs about as much as reading so many of its entries."""
 
@@ -74,7 +75,7 @@ class Statistics:
     def __init__(self, lists: Sequence[Lists], *, dead: RowArray) -> None:
         self.lists = tuple(lists)
         self._dead = [dead[np.searchsorted(dead, part.first) : np.searchsorted(dead, part.last)] for part in lists]
-        self._frequencies: dict[str, int] = {}
+        self._known: dict[str, _Term] = {}
         self.documents = sum(part.documents for part in lists)
         tokens = sum(part.tokens for part in lists)
         for part, gone in zip(lists, self._dead, strict=True):
@@ -91,19 +92,29 @@ class Statistics:
 
     def frequency(self, term: str) -> int:
         """In how many live rows the term occurs."""
-        found = self._frequencies.get(term)
-        if found is None:
-            found = self._frequencies[term] = sum(
-                len(where.rows) - _common(where.rows, gone - np.uint32(part.first))
-                for part, gone in zip(self.lists, self._dead, strict=True)
-                if (where := part.find(term)) is not None
-            )
-        return found
+        return self.term(term).frequency
 
     def idf(self, term: str) -> float:
         """The term's inverse document frequency."""
         df = self.frequency(term)
         return math.log1p((self.documents - df + 0.5) / (df + 0.5))
+
+    def term(self, text: str) -> _Term:
+        """What is known of a term, at weight 1; kept for those used last."""
+        found = self._known.get(text)
+        if found is None:
+            where = [(part, there) for part in self.lists if (there := part.find(text)) is not None]
+            gone_of = dict(zip(map(id, self.lists), self._dead, strict=True))
+            frequency = sum(
+                len(there.rows) - _common(there.rows, gone_of[id(part)] - np.uint32(part.first))
+                for part, there in where
+            )
+            idf = math.log1p((self.documents - frequency + 0.5) / (frequency + 0.5))
+            found = _Term(idf * (K1 + 1), where, frequency)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known = {}
+            self._known[text] = found
+        return found
 
 
 class _Term(NamedTuple):
@@ -165,9 +176,9 @@ def _terms(statistics: Statistics, query: Mapping[str, float]) -> list[_Term]:
     """The terms that occur, the rarest first, equally rare ones in byte order."""
     found = []
     for text, weight in sorted(query.items()):
-        where = [(part, there) for part in statistics.lists if (there := part.find(text)) is not None]
-        if where and statistics.frequency(text):
-            found.append(_Term(weight * statistics.idf(text) * (K1 + 1), where, statistics.frequency(text)))
+        term = statistics.term(text)
+        if term.frequency:
+            found.append(term._replace(weight=weight * term.weight))
     return sorted(found, key=lambda term: term.frequency)
 
 
