@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.systems.base import System
 
-__all__ = ["BATCH", "DIMENSION", "PACKAGES", "main", "vectors_of"]
+__all__ = ["BATCH", "CHECKED", "DIMENSION", "PACKAGES", "main", "vectors_of"]
 
 BATCH = 100
 DIMENSION = 32
@@ -168,6 +168,8 @@ def _check_sqlite(system: Any) -> bool:
 
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {"ragvec": _check_ragvec, "sqlite-vec": _check_sqlite}
+CHECKED = frozenset(_CHECKS)
+"""Those that can look at themselves."""
 
 
 def _say(**words: Any) -> None:
