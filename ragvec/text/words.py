@@ -99,11 +99,10 @@ def stem(word: str) -> str:
     folded = _fold(word)
     if folded in STOP_WORDS:
         return ""
-    # The class itself: the package's factory would hand out another implementation wherever PyStemmer is installed.
-    # One for each word: a stemmer keeps state between its steps, and threads share this cache.
-    from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped]  # it has no stubs
+    from Stemmer import Stemmer
 
-    return str(EnglishStemmer().stemWord(folded))
+    # One for each word: a stemmer keeps state between its steps, and threads share this cache.
+    return str(Stemmer("english", 0).stemWord(folded))
 
 
 def words(text: str) -> Iterator[Word]:

@@ -17,7 +17,6 @@ The possessive 's is left out in all of them. Accents are folded on Latin letter
 
 from __future__ import annotations
 
-import importlib
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -66,15 +65,13 @@ _LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d
 def european(language: str) -> Words:
     """The analyzer of one of the languages of `EUROPEAN`."""
     name = EUROPEAN[language]
-    # The class itself: the package's factory would hand out another implementation wherever PyStemmer is installed.
-    module = importlib.import_module(f"snowballstemmer.{name}_stemmer")
-    stemmer = getattr(module, f"{name.capitalize()}Stemmer")
+    from Stemmer import Stemmer
 
     def stem(word: str) -> str:
-        # One for each word: a stemmer keeps state between its steps, and threads share the analyzer.
-        return str(stemmer().stemWord(word))
+        # One for each word, a microsecond: a stemmer keeps state between its steps, and threads share the analyzer.
+        return str(Stemmer(name, 0).stemWord(word))
 
-    label = f"{language}:{RULES} snowball {version('snowballstemmer')}"
+    label = f"{language}:{RULES} snowball {version('PyStemmer')}"
     return Words(label, word=_terms(language, stem), light=STOP_WORDS if language == "en" else ())
 
 
