@@ -29,9 +29,17 @@ class Failed(Exception):
     """The child ended without an answer; the text says how."""
 
 
-def in_child(function: str, arguments: dict[str, Any], *, limit: float, threads: int, sample: bool = True) -> Any:
-    """Run `module:function` with keyword `arguments` (JSON) in a new interpreter and return its JSON answer, a dict,
-    with `peak_anonymous` (bytes, sampled) and `started` (monotonic seconds before the process was made) added.
+def in_child(
+    function: str,
+    arguments: dict[str, Any],
+    *,
+    limit: float,
+    threads: int,
+    sample: bool = True,
+    python: str = sys.executable,
+) -> Any:
+    """Run `module:function` with keyword `arguments` (JSON) in a new interpreter, `python`, and return its JSON answer,
+    a dict, with `peak_anonymous` (bytes, sampled) and `started` (monotonic seconds before the process was made) added.
 
     Libraries are held to `threads` threads, and the process to one processor when that is 1. Raises Failed when it
     fails or is not done within `limit` seconds.
@@ -40,7 +48,7 @@ def in_child(function: str, arguments: dict[str, Any], *, limit: float, threads:
     with tempfile.TemporaryDirectory(prefix="ragvec-bench-") as scratch:
         given, answer, log = (Path(scratch) / part for part in ("arguments.json", "result.json", "log.txt"))
         given.write_text(json.dumps({**arguments, "_threads": threads}))
-        command = [sys.executable, "-m", "benchmarks.processes", module, name, str(given), str(answer)]
+        command = [python, "-m", "benchmarks.processes", module, name, str(given), str(answer)]
         peak, started = 0, time.monotonic()
         with log.open("wb") as output:
             child = subprocess.Popen(
