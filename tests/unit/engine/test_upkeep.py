@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,7 @@ def test_a_generation_that_was_removed_does_not_come_back_with_posting_lists_alo
             return found
 
         monkeypatch.setattr(superseded.records, "metadata", gone_after_reading)
+        caplog.set_level(logging.DEBUG, "ragvec.postings")
         superseded.postings_view(ROWS)
         assert generations(folder) == [1]
         assert "stay in memory" in caplog.text
