@@ -62,6 +62,9 @@ class WeightedSum(msgspec.Struct, frozen=True, tag="weighted"):
 
     "min-max" puts the scores of the candidates between 0 and 1, "z-score" gives them mean 0 and standard deviation 1,
     "none" leaves them. Scores that are all equal count as 0, unless they are left.
+
+    Without weights, several texts count as one ranking, by the sum of their scores, with the weight of one, so that a
+    vector is not outvoted by however many text fields an index has; weights given are those of each.
     """
 
     weights: tuple[float, ...] = ()
@@ -78,15 +81,22 @@ Complete: TypeAlias = Callable[[RowArray], Sequence[FloatVector]]
 
 
 def fuse(
-    rankings: Sequence[RankedList], fusion: Fusion, *, boosts: Sequence[float] = (), complete: Complete | None = None
+    rankings: Sequence[RankedList],
+    fusion: Fusion,
+    *,
+    boosts: Sequence[float] = (),
+    complete: Complete | None = None,
+    texts: int = 0,
 ) -> Fused:
-    """Every row of the rankings with its fused score. `boosts`, one a ranking, multiply the weights of the fusion."""
+    """Every row of the rankings with its fused score. `boosts`, one a ranking, multiply the weights of the fusion; the
+    first `texts` rankings are of texts."""
     weights = [
         (fusion.weights[at] if fusion.weights else 1.0) * (boosts[at] if boosts else 1.0) for at in range(len(rankings))
     ]
     if isinstance(fusion, ReciprocalRank):
         return reciprocal_rank(rankings, constant=fusion.constant, weights=weights)
-    return weighted_sum(rankings, weights=weights, normalise=fusion.normalise, complete=complete)
+    together = 0 if fusion.weights else texts
+    return weighted_sum(rankings, weights=weights, normalise=fusion.normalise, complete=complete, together=together)
 
 
 def reciprocal_rank(
@@ -107,31 +117,45 @@ def weighted_sum(
     weights: Sequence[float] = (),
     normalise: Literal["min-max", "z-score", "none"] = "min-max",
     complete: Complete | None = None,
+    together: int = 0,
 ) -> Fused:
     """The weighted sum of normalised scores, see `WeightedSum`.
 
     The candidates are the rows of all rankings. One that is not in a ranking has the score that `complete` says; that
-    of the ranking's last row without `complete`.
+    of the ranking's last row without `complete`. The first `together` rankings count as one, whose scores are the sums
+    of theirs in proportion to their weights, and whose weight is the mean of those.
     """
     union, places = _union(rankings)
-    completed = complete(union) if complete is not None and len(union) else None
+    values = _values(rankings, union, places, complete)
+    shares = np.array(weights if len(weights) else [1.0] * len(rankings))
+    if together > 1:
+        mean = float(shares[:together].mean())
+        values = np.vstack([shares[:together] / (mean or 1.0) @ values[:together], values[together:]])
+        shares = np.array([mean, *shares[together:]])
     total = np.zeros(len(union))
-    for at, (ranking, where) in enumerate(zip(rankings, places, strict=True)):
-        if not len(ranking.rows):
-            continue
-        if completed is None:
-            values = np.full(len(union), float(ranking.scores.min()))
-            values[where] = ranking.scores
-        else:
-            values = completed[at].astype(np.float64)
-        low, scale = _frame(values, normalise)
-        total += (weights[at] if weights else 1.0) * (values - low) / scale
+    for share, each in zip(shares.tolist(), values, strict=True):
+        low, scale = _frame(each, normalise)
+        total += share * (each - low) / scale
     return _ordered(union, total)
+
+
+def _values(
+    rankings: Sequence[RankedList], union: RowArray, places: list[npt.NDArray[np.intp]], complete: Complete | None
+) -> npt.NDArray[np.float64]:
+    """The score of each row of `union` in each ranking, (len(rankings), len(union))."""
+    if complete is not None and len(union):
+        return np.stack(complete(union)).astype(np.float64)
+    values = np.zeros((len(rankings), len(union)))
+    for each, ranking, where in zip(values, rankings, places, strict=True):
+        if len(ranking.rows):
+            each[:] = ranking.scores.min()
+            each[where] = ranking.scores
+    return values
 
 
 def _frame(scores: npt.NDArray[np.float64], normalise: str) -> tuple[float, float]:
     """What is subtracted from a score, and by what the difference is divided."""
-    if normalise == "none":
+    if normalise == "none" or not len(scores):
         return 0.0, 1.0
     if normalise == "z-score":
         return float(scores.mean()), float(scores.std()) or 1.0

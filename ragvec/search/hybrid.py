@@ -133,7 +133,7 @@ class _Search:
             rankings.append(RankedList(near.rows, -near.distances))
             boosts.append(1.0)
         fusion = DEFAULT if self._request.fusion is None else self._request.fusion
-        return fuse(rankings, fusion, boosts=boosts, complete=self._likeness)
+        return fuse(rankings, fusion, boosts=boosts, complete=self._likeness, texts=len(self._texts))
 
     def _likeness(self, rows: RowArray) -> list[FloatVector]:
         """As `_complete`, of the vector the negated distance: more is better."""
