@@ -15,7 +15,9 @@ truncated or overwritten at any time:
 - Who has it open looks every LEASE_SECONDS whether it still has its name, and a writer each time. A writer that finds
   none that says anything makes one, waits until everybody who has an earlier one open has looked, and then commits.
 
-Only a mark that is overwritten in place by exactly what a reader saw last, after other commits, deceives it.
+Only two things deceive a reader, the latter for LEASE_SECONDS: a mark that is overwritten in place by exactly what it
+saw last, after other commits; and an older copy put in its place that by chance has the inode number that it holds,
+where the next writer is one that has not written before.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ class ChangeMark:
         self._name = str(path)
         self._read_only = read_only
         self._open: _Open | None = None
+        self._written: tuple[int, int] | None = None
         self._lock = threading.Lock()
 
     def value(self) -> bytes | None:
@@ -70,10 +73,12 @@ class ChangeMark:
         Raises OSError when the mark cannot be written; the transaction must then not go on.
         """
         file = self._looked_up()
-        if file is None or not file.is_whole():
+        # A copy may by chance have got the inode number that it holds, so who wrote before knows which file it was.
+        if file is None or not file.is_whole() or self._written not in (None, file.identity):
             file = self._made(file)
             if not empty():
                 time.sleep(_WAIT_SECONDS)
+        self._written = file.identity
         pair, value = file.pair(), os.urandom(8)
         file.put(value, at=0)
         return value, pair[:8] == pair[8:]
