@@ -58,6 +58,9 @@ class Fts5:
         ).fetchall()
         return [row for (row,) in found]
 
+    def close(self) -> None:
+        self._base.close()
+
 
 class Tantivy:
     """Its English analyzer (stems, stop words kept), one writing thread."""
