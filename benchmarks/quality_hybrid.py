@@ -1,6 +1,6 @@
 """How good hybrid search is: BM25, the vector and ways to fuse them, on test collections.
 
-    python -m benchmarks.quality_hybrid [--train] [--cache DIR] [--data DIR]
+    python -m benchmarks.quality_hybrid [collection ...] [--train] [--cache DIR] [--data DIR]
 
 Title and text of each document are one text field in English and one vector of the default embedder, without passages;
 every judged query is asked through `Index.query`, and nDCG@10 is printed as a table. SciFact and Cranfield are read
@@ -34,6 +34,7 @@ from ragvec.types import FloatMatrix
 __all__ = ["FUSIONS", "Embed", "filled", "ndcg"]
 
 MEASURE = "nDCG@10"
+COLLECTIONS = ("scifact", "cranfield")
 FUSIONS: dict[str, Fusion] = {
     "default": DEFAULT,
     "rrf, 60": ReciprocalRank(),
@@ -111,6 +112,7 @@ def measured(collection: Collection, *, embed: Embed) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Quality of hybrid search on test collections.")
+    parser.add_argument("collections", nargs="*", metavar="collection", help="scifact, cranfield; default: both")
     parser.add_argument("--train", action="store_true", help="SciFact's train split, to choose by, and no test split")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep the vectors in this folder")
     parser.add_argument("--data", metavar="DIR", help="folder of the test collections")
@@ -118,7 +120,9 @@ def main() -> None:
     data = test_data(options.data)
     embed = cached(MiniLMEmbedder().embed_documents, options.cache)
     columns = {}
-    for name in ("scifact",) if options.train else ("scifact", "cranfield"):
+    for name in ("scifact",) if options.train else options.collections or COLLECTIONS:
+        if name not in COLLECTIONS:
+            parser.error(f"expected one of {', '.join(COLLECTIONS)}; got {name}")
         if not (data / name).is_dir():
             print(f"{name}: left out, there is no folder {data / name} (see RAGVEC_TEST_DATA, --data)", file=sys.stderr)
             continue

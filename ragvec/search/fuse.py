@@ -74,7 +74,13 @@ class WeightedSum(msgspec.Struct, frozen=True, tag="weighted"):
 Fusion: TypeAlias = "ReciprocalRank | WeightedSum"
 
 DEFAULT: Fusion = WeightedSum()
-"""How ragvec itself fuses when nobody says otherwise."""
+"""How ragvec itself fuses when nobody says otherwise: completed scores between 0 and 1, of equal weight.
+
+Chosen on SciFact's train split, where it is 0.026 nDCG@10 above reciprocal ranks, and nothing tried (normalisations,
+weights, depths) is better by two standard errors. It needs no bounds of the scores, so it serves every metric. That
+such sums are above reciprocal ranks is what Bruch, Gai and Ingber find too (An Analysis of Fusion Functions for Hybrid
+Retrieval, 2023). `benchmarks/quality_hybrid.py` measures it.
+"""
 
 Complete: TypeAlias = Callable[[RowArray], Sequence[FloatVector]]
 """The scores of given rows, ascending, for each ranking, those that are in it and others alike: what lists lack."""
