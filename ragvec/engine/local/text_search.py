@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -156,8 +155,8 @@ def text_stats(snapshot: Snapshot) -> tuple[TextStats, ...]:
 
 def _asked(snapshot: Snapshot, text: TextQuery) -> _Asked:
     feed = snapshot.generation.text.of(text.key)
-    counts = Counter(feed.analyzer.tokens(text.text))
-    return _Asked(feed, {term: count * text.weight for term, count in counts.items()})
+    terms = feed.analyzer.query(text.text)
+    return _Asked(feed, {term: weight * text.weight for term, weight in terms.items()})
 
 
 def _ranking(
