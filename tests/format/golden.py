@@ -23,6 +23,7 @@ from ragvec.engine.local.compact import build_segment
 from ragvec.engine.local.engine import LocalEngine
 from ragvec.engine.local.layout import FORMAT
 from ragvec.engine.local.posting_feed import PostingFeed
+from ragvec.engine.local.text_feed import TextFeeds
 from ragvec.engine.protocol import IndexEngine
 
 HERE = Path(__file__).parent
@@ -60,6 +61,7 @@ def make(folder: Path) -> None:
     with ExitStack() as small:
         # As if the index were large: posting lists in files, trees, and leaves for filters.
         small.enter_context(patch.dict(PostingFeed.__init__.__kwdefaults__, block_rows=BLOCK_ROWS))
+        small.enter_context(patch.dict(TextFeeds.__init__.__kwdefaults__, block_rows=BLOCK_ROWS))
         small.enter_context(patch.object(segments, "LEAVES_MIN_ROWS", 1024))
         _fill_large(folder, name="by-scann", backend="scann")
         _fill_large(folder, name="by-faiss", backend="faiss")
@@ -88,7 +90,9 @@ def _fill_large(folder: Path, *, name: str, backend: str) -> None:
     """An index with derived files, deleted rows and a kept result list; the one by ScaNN of two generations."""
     with LocalEngine(folder, background=False, backend=backend) as engine:
         store = ragvec.Store(engine=engine)
-        made = store.bucket("golden").create_index(name, dimension=DIMENSION, non_filterable=["text"])
+        made = store.bucket("golden").create_index(
+            name, dimension=DIMENSION, non_filterable=["text"], text={"text": "en"}
+        )
         index = engine.index(made.spec)
         made.put([f"k{n:04d}" for n in range(ROWS)], vectors(), [metadata(n) for n in range(ROWS)])
         if backend == "scann":
@@ -97,6 +101,7 @@ def _fill_large(folder: Path, *, name: str, backend: str) -> None:
             index.compact()
         snapshot = index.snapshot()
         snapshot.generation.postings_view(snapshot.rows)
+        snapshot.generation.text.persist(snapshot.rows)
         build_segment(snapshot.generation, 0, snapshot.rows, lane="tail")
         made.put(["k0001", "new"], np.ones((2, DIMENSION), np.float32), [{"n": -1}, None])
         made.delete(["k0002"])
@@ -117,7 +122,7 @@ def main() -> int:
         make(Path(folder) / "store")
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for path in sorted(Path(folder).rglob("*")):
-                if path.is_file() and path.suffix != ".mark":
+                if path.is_file() and path.suffix != ".mark" and path.name != "reserve":
                     archive.write(path, path.relative_to(folder))
     return 0
 

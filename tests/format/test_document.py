@@ -52,7 +52,7 @@ def test_every_file_of_the_golden_store_is_named(tmp_path: Path) -> None:
     with zipfile.ZipFile(Path(__file__).parent / f"store-{FORMAT}.zip") as archive:
         names = {Path(name).name for name in archive.namelist()}
     for name in names:
-        known = "<first>-<last>.post" if name.endswith(".post") else name
+        known = f"<first>-<last>{Path(name).suffix}" if Path(name).suffix in {".post", ".text"} else name
         assert known in DOCUMENT, f"docs/format.md does not name {name}"
 
 
