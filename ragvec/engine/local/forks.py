@@ -6,8 +6,8 @@ section 2.6), or wait for a transaction of a thread that it does not have. So a 
 under way in any thread, holding off new ones, and closes all connections.
 
 An operation enters before it takes any other lock: a thread that waits for the fork to be over then holds nothing that
-a thread for which the fork waits could want. Between two operations a thread may hold a lock of a database for a moment,
-which the child would find taken for ever: there each gets new ones.
+a thread for which the fork waits could want. Between two operations a thread may hold a lock of a database for a
+moment, which the child would find taken for ever: there each gets new ones.
 """
 
 from __future__ import annotations
