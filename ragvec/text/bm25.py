@@ -38,6 +38,8 @@ _RARE_ROWS = 4_096
 _SPARE = 8
 _LEAST = 256
 """Candidates among which the frequent terms are looked up: so many for each row asked for, and at least so many."""
+_ATTEMPTS = 2
+_SAMPLED = 8
 _ROUNDING = 1.00001
 _MOST_KNOWN = 4_096
 _LOOK_UP = 6
@@ -200,25 +202,42 @@ def _read(
     most = max(_RARE_ROWS, int(statistics.documents * _RARE_SHARE))
     rare = max(1, sum(term.frequency <= most for term in terms))
     bounds = [term.bound(statistics.average_length) for term in terms]
-    total = _zeros(statistics.rows)
-    touched: list[RowArray] = []
-    try:
-        for number, term in enumerate(terms):
-            for part, (rows, counts, _) in term.where:
-                scores = _scores(term, part.lengths[rows], counts, statistics.average_length)
+    for known in range(rare, min(rare + _ATTEMPTS, len(terms))):
+        rows, scores = _summed(statistics, terms[:known], alive=alive)
+        found = _pruned(statistics, terms, known, rows, scores, k=k, bounds=bounds)
+        if found is not None:
+            return found
+    rows, scores = _summed(statistics, terms, alive=alive)
+    return _unique(*_most(rows, scores, k * len(terms)))
+
+
+def _summed(
+    statistics: Statistics, terms: Sequence[_Term], *, alive: npt.NDArray[np.bool_] | None
+) -> tuple[RowArray, FloatVector]:
+    """The rows in which a term occurs, once for each that does, with their scores for all of them."""
+    by_part: dict[int, list[tuple[_Term, Lists, Occurrences]]] = {}
+    for term in terms:
+        for part, where in term.where:
+            by_part.setdefault(part.first, []).append((term, part, where))
+    all_rows: list[RowArray] = []
+    all_scores: list[FloatVector] = []
+    # Lists by lists, so that the sums of one stay in the processor's cache.
+    for first, there in by_part.items():
+        total = _zeros(len(there[0][1].lengths))
+        try:
+            for term, part, (rows, counts, _) in there:
                 # No row is twice in a list, so this adds each once.
-                total[part.first : part.last][rows] += scores
-                touched.append(rows + np.uint32(part.first) if part.first else rows)
-            if rare <= number + 1 < len(terms):
-                found = _pruned(statistics, terms, number + 1, _alive(touched, alive), total, k=k, bounds=bounds)
-                if found is not None:
-                    return found
-        rows = _alive(touched, alive)
-        rows = _unique(_most(rows, total, k * len(terms)))
-        return rows, total[rows]
-    finally:
-        for rows in touched:
-            total[rows] = 0
+                total[rows] += _scores(term, part.lengths[rows], counts, statistics.average_length)
+            for _, _, (rows, _, _) in there:
+                kept = rows if alive is None else rows[alive[first : first + len(total)][rows]]
+                all_scores.append(total[kept])
+                all_rows.append(kept + np.uint32(first) if first else kept)
+        finally:
+            for _, _, (rows, _, _) in there:
+                total[rows] = 0
+    if not all_rows:
+        return _NONE
+    return np.concatenate(all_rows), np.concatenate(all_scores)
 
 
 def _pruned(
@@ -226,15 +245,15 @@ def _pruned(
     terms: Sequence[_Term],
     known: int,
     rows: RowArray,
-    total: FloatVector,
+    totals: FloatVector,
     *,
     k: int,
     bounds: Sequence[float],
 ) -> tuple[RowArray, FloatVector] | None:
-    """As `_read`, from the scores `total` of `rows` for the first `known` terms; None when a row without any of these
-    may be among the best."""
-    first = _unique(_most(rows, total, (_SPARE * k + _LEAST) * known))
-    scores = total[first]
+    """As `_read`, from what the first `known` terms add up to; None when a row without any of these may be among the
+    best."""
+    first, firsts = _unique(*_most(rows, totals, (_SPARE * k + _LEAST) * known))
+    scores = firsts.copy()
     for term in terms[known:]:
         _add_looked_up(statistics, term, first, scores)
     if len(first) < k:
@@ -244,11 +263,10 @@ def _pruned(
     if floor <= rest:
         return None
     # Whoever has less than this cannot come up to the floor, whatever the other terms add.
-    able = rows[total[rows] >= floor - rest]
-    if len(able) <= len(first) and float(total[first].min()) <= floor - rest:
+    if firsts.min() <= floor - rest:
         return first, scores
-    able = _unique(able)
-    scores = total[able]
+    kept = np.flatnonzero(totals >= floor - rest)
+    able, scores = _unique(rows[kept], totals[kept])
     for number, term in enumerate(terms[known:], known):
         _add_looked_up(statistics, term, able, scores)
         rest = sum(bounds[number + 1 :]) * _ROUNDING
@@ -257,22 +275,23 @@ def _pruned(
     return able, scores
 
 
-def _alive(touched: Sequence[RowArray], alive: npt.NDArray[np.bool_] | None) -> RowArray:
-    rows = touched[0] if len(touched) == 1 else np.concatenate(touched)
-    return rows if alive is None else rows[alive[rows]]
-
-
-def _most(rows: RowArray, total: FloatVector, room: int) -> RowArray:
-    """Those of the rows with the highest totals, at least `room` of them; a row may be there several times."""
+def _most(rows: RowArray, scores: FloatVector, room: int) -> tuple[RowArray, FloatVector]:
+    """Those of the rows with the highest scores, at least `room` of them; a row may be there several times."""
+    if len(rows) > _SAMPLED * room:
+        # As many of a part are no less than this, so that what is less can go without more ado.
+        sample = scores[: len(scores) // _SAMPLED]
+        kept = np.flatnonzero(scores >= np.partition(sample, len(sample) - room)[len(sample) - room])
+        rows, scores = rows[kept], scores[kept]
     if len(rows) <= room:
-        return rows
-    scores = total[rows]
-    kept: RowArray = rows[scores >= np.partition(scores, len(scores) - room)[len(scores) - room]]
-    return kept
+        return rows, scores
+    kept = np.flatnonzero(scores >= np.partition(scores, len(scores) - room)[len(scores) - room])
+    return rows[kept], scores[kept]
 
 
-def _unique(rows: RowArray) -> RowArray:
-    return np.unique(rows)
+def _unique(rows: RowArray, scores: FloatVector) -> tuple[RowArray, FloatVector]:
+    """Each row once, ascending, with its score."""
+    distinct, places = np.unique(rows, return_index=True)
+    return distinct, scores[places]
 
 
 def _zeros(rows: int) -> FloatVector:
@@ -280,7 +299,7 @@ def _zeros(rows: int) -> FloatVector:
     kept: FloatVector | None = getattr(_scratch, "zeros", None)
     if kept is None or len(kept) < rows:
         kept = _scratch.zeros = np.zeros(max(rows, 1 << 16), np.float32)
-    return kept
+    return kept[:rows]
 
 
 def _looked_up(statistics: Statistics, terms: Sequence[_Term], rows: RowArray) -> FloatVector:
