@@ -130,6 +130,19 @@ class Inverted:
         counts = np.concatenate([counts for _, counts in occurrences] or [np.empty(0, np.uint32)])
         return _assembled(terms, sizes, rows, counts, lengths=lengths, first=first)
 
+    @staticmethod
+    def of_arrays(
+        terms: Sequence[bytes],
+        *,
+        sizes: npt.NDArray[np.int64],
+        rows: RowArray,
+        counts: Counts,
+        lengths: Counts,
+        first: int,
+    ) -> Inverted:
+        """As `of`, with the rows and counts of all terms end to end, `sizes` of them for each."""
+        return _assembled(terms, sizes, rows, counts, lengths=lengths, first=first)
+
 
 def merged(lists: Sequence[Inverted]) -> Inverted:
     """Lists of adjacent rows, given in row order, as one in memory."""

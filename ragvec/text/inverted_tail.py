@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ragvec.text.inverted import Counts, Inverted, Occurrences
+from ragvec.types import RowArray
 
 __all__ = ["InvertedTail", "TailView"]
+
+_SCANNED = 32_768
+"""Terms in a row that are looked through for each term of a query; of more, lists are made first."""
+
+
+class _Numbers(dict[str, int]):
+    """Terms by number: 0, 1, … in the order in which they are first asked for."""
+
+    def __missing__(self, term: str) -> int:
+        number = self[term] = len(self)
+        return number
+
+
+class _Made(NamedTuple):
+    """Lists of the first `rows` rows, which have `tokens` terms: term n occurs in `places[starts[n]:starts[n + 1]]`."""
+
+    rows: int
+    tokens: int
+    starts: npt.NDArray[np.int64]
+    places: RowArray
+    counts: Counts
 
 
 class InvertedTail:
@@ -19,8 +42,10 @@ class InvertedTail:
 
     def __init__(self, first: int) -> None:
         self.first = first
-        self._lists: dict[str, tuple[array[int], array[int]]] = {}
+        self._numbers = _Numbers()
+        self._ids = array("I")
         self._lengths = array("I")
+        self._made: _Made | None = None
 
     @property
     def last(self) -> int:
@@ -29,15 +54,10 @@ class InvertedTail:
 
     def add(self, tokens: Iterable[str]) -> None:
         """Index the next row, whose text has these terms; none for a row without text."""
-        row, length, lists = len(self._lengths), 0, self._lists
-        for term, count in Counter(tokens).items():
-            found = lists.get(term)
-            if found is None:
-                found = lists[term] = (array("I"), array("I"))
-            found[1].append(count)
-            found[0].append(row)
-            length += count
-        self._lengths.append(length)
+        ids = list(map(self._numbers.__getitem__, tokens))
+        self._ids.extend(ids)
+        # The row is there once its length is.
+        self._lengths.append(len(ids))
 
     def view(self, last: int) -> TailView:
         """The rows [first, last) as they are now."""
@@ -45,26 +65,53 @@ class InvertedTail:
 
     def freeze(self) -> Inverted:
         """All of it, as immutable lists."""
-        encoded = sorted((term.encode("utf-8", "surrogatepass"), lists) for term, lists in self._lists.items())
-        occurrences = [(np.array(rows, np.uint32), np.array(counts, np.uint32)) for _, (rows, counts) in encoded]
+        terms = sorted((term.encode("utf-8", "surrogatepass"), number) for term, number in self._numbers.items())
+        rank = np.empty(len(terms), np.uint32)
+        rank[np.fromiter((number for _, number in terms), np.int64, len(terms))] = np.arange(len(terms))
         lengths = np.array(self._lengths, np.uint32)
-        return Inverted.of([term for term, _ in encoded], occurrences, lengths=lengths, first=self.first)
-
-    def occurrences(self, term: str, rows: int) -> Occurrences | None:
-        """Where the term occurs among the first `rows` rows."""
-        found = self._lists.get(term)
-        if found is None:
-            return None
-        # A count is appended before its row: whatever rows were copied, their counts are there.
-        places = np.frombuffer(found[0].tobytes(), np.uint32)
-        places = places[: int(np.searchsorted(places, rows))]
-        if not len(places):
-            return None
-        return Occurrences(places, np.frombuffer(found[1].tobytes(), np.uint32)[: len(places)], 1.0)
+        made = _lists(rank[np.frombuffer(self._ids.tobytes(), np.uint32)], lengths, terms=len(terms))
+        return Inverted.of_arrays(
+            [term for term, _ in terms],
+            sizes=np.diff(made.starts),
+            rows=made.places,
+            counts=made.counts,
+            lengths=lengths,
+            first=self.first,
+        )
 
     def lengths(self, rows: int) -> Counts:
         """The number of terms of each of the first `rows` rows."""
         return np.frombuffer(self._lengths.tobytes(), np.uint32)[:rows]
+
+    def occurrences(self, term: str, lengths: Counts, *, tokens: int) -> Occurrences | None:
+        """Where the term occurs among the rows of these `lengths`, the first ones, which have `tokens` terms."""
+        number = self._numbers.get(term)
+        if number is None:
+            return None
+        made = self._made
+        if made is None or tokens - made.tokens > _SCANNED:
+            ids = np.frombuffer(self._ids[:tokens].tobytes(), np.uint32)
+            # Terms that came meanwhile have no place in it.
+            made = _lists(ids, lengths, terms=int(ids.max()) + 1 if len(ids) else 0)
+            if self._made is None or made.tokens > self._made.tokens:
+                self._made = made
+        rows = np.empty(0, np.uint32)
+        counts: Counts = rows
+        if number + 1 < len(made.starts):
+            start, stop = made.starts[number], made.starts[number + 1]
+            rows, counts = made.places[start:stop], made.counts[start:stop]
+            if made.rows > len(lengths):
+                cut = int(np.searchsorted(rows, len(lengths)))
+                rows, counts = rows[:cut], counts[:cut]
+        if made.rows < len(lengths):
+            later = np.frombuffer(self._ids[made.tokens : tokens].tobytes(), np.uint32)
+            found = np.flatnonzero(later == number)
+            if len(found):
+                ends = np.cumsum(lengths[made.rows :], dtype=np.int64)
+                newest, more = np.unique(np.searchsorted(ends, found, side="right") + made.rows, return_counts=True)
+                rows = np.concatenate([rows, newest.astype(np.uint32)])
+                counts = np.concatenate([counts, more.astype(np.uint32)])
+        return Occurrences(rows, counts, 1.0) if len(rows) else None
 
 
 class TailView:
@@ -79,4 +126,18 @@ class TailView:
 
     def find(self, term: str) -> Occurrences | None:
         """Where the term occurs; None where it does not."""
-        return self._tail.occurrences(term, self.last - self.first)
+        return self._tail.occurrences(term, self.lengths, tokens=self.tokens)
+
+
+def _lists(ids: npt.NDArray[np.uint32], lengths: Counts, *, terms: int) -> _Made:
+    """The lists of rows of these lengths, whose terms are `ids`, one row after the other."""
+    pairs = ids.astype(np.uint64) << np.uint64(32)
+    pairs |= np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
+    pairs.sort()
+    first = np.ones(len(pairs), np.bool_)
+    np.not_equal(pairs[1:], pairs[:-1], out=first[1:])
+    begin = np.flatnonzero(first)
+    distinct = pairs[begin]
+    counts = np.diff(begin, append=len(pairs)).astype(np.uint32)
+    starts = np.searchsorted(distinct, np.arange(terms + 1, dtype=np.uint64) << np.uint64(32))
+    return _Made(len(lengths), len(ids), starts.astype(np.int64), distinct.astype(np.uint32), counts)

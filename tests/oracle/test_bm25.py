@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragvec.errors import Corrupted
-from ragvec.text import bm25
+from ragvec.text import bm25, inverted_tail
 from ragvec.text.inverted import Inverted, merged
 from ragvec.text.inverted_tail import InvertedTail
 
@@ -90,6 +90,7 @@ def test_the_best_rows_are_those_of_the_formula(
             patched.setattr(bm25, "_RARE_ROWS", 2)
             patched.setattr(bm25, "_LEAST", 1)
             patched.setattr(bm25, "_SPARE", 1)
+            patched.setattr(inverted_tail, "_SCANNED", 4)
         whole = lists_of(texts, [], tail=False)
         for found in (
             bm25.top(statistics, query, k=k, alive=alive),
