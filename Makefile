@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 DEMO_STORE ?= .demo
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
+PYTEST_WORKERS ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 TORTURE_FLAGS ?=
 BENCH_FLAGS ?= $(if $(FULL),--full) $(if $(AGAIN),--again) $(if $(DOCS),--docs)
 
@@ -34,10 +35,10 @@ demo: setup
 	@$(BIN)/python -m ragvec demo --store $(DEMO_STORE) --datasets datasets $(DEMO_FLAGS)
 
 test: setup lint
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_WORKERS) $(PYTEST_FLAGS)
 
 test-all: setup lint
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	@$(BIN)/python -m pytest $(PYTEST_WORKERS) $(PYTEST_FLAGS)
 
 torture: setup
 	@$(BIN)/python -m tests.torture $(TORTURE_FLAGS)
