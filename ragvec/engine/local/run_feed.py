@@ -54,7 +54,7 @@ class RunFeed(ABC, Generic[AnyStore]):
     def recover(self, damage: Corrupted) -> None:
         """Leave out what is damaged: it is derived, and made again from the records."""
         _log.warning("%s are rebuilt: %s", self._store.subject, damage)
-        with self._lock:
+        with operation(), self._lock:
             self._store.recover()
 
     @property
@@ -105,7 +105,7 @@ class RunFeed(ABC, Generic[AnyStore]):
         except OSError as error:
             self._store.unwritten(error)
         else:
-            with self._lock:
+            with operation(), self._lock:
                 self._store.adopt(written)
 
     def _catch_up(self, rows: int) -> None:
