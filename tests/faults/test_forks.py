@@ -167,8 +167,9 @@ def test_children_forked_while_the_background_builds(tmp_path: Path, monkeypatch
 
         codes.append(Child(child))
     assert [process.exitcode() for process in codes] == [0] * 8
+    index.put(["last"], ONE, [{"n": 9}])  # a child may have been building when it ended: the next change starts anew
     store.engine.settle()  # type: ignore[attr-defined]  # a LocalEngine
-    assert index.count() == ROWS + 8 * 250 + 8
+    assert index.count() == ROWS + 8 * 250 + 8 + 1
     assert index.stats().segments
     store.close()
 
@@ -228,3 +229,37 @@ def test_a_lock_held_by_another_thread_at_the_moment_of_the_fork_is_free_in_the_
 ) -> None:
     filled(tmp_path / "store")[0].close()
     subprocess.run([sys.executable, "-c", _LOCKED, str(tmp_path / "store"), which], check=True, timeout=60)
+
+
+# A module that a thread was importing when another forked can never be imported in the child.
+_IMPORTS = """
+import sys, threading
+import numpy as np, ragvec
+from ragvec.ann import tuning
+from ragvec.engine.local import forks, merging, segments
+from ragvec.engine.local.posting_feed import PostingFeed
+
+merging.SEGMENT_MIN_ROWS = segments.SEGMENT_MIN_ROWS = 200
+tuning.EXHAUSTIVE_ROWS = 64
+PostingFeed.__init__.__kwdefaults__["block_rows"] = 64
+
+def note(event, arguments):
+    if event == "import" and threading.current_thread() is not threading.main_thread() and not forks._depth.value:
+        print(threading.current_thread().name, "imports", arguments[0])
+
+sys.addaudithook(note)
+bucket = ragvec.Store(sys.argv[1]).create_bucket("bucket")
+index = bucket.create_index("index", dimension=8, text={"t": "en", "k": "ko"})
+for turn in range(4):
+    vectors = np.random.default_rng(turn).normal(size=(250, 8)).astype("f4")
+    metadata = [{"n": n % 3, "t": "running dogs", "k": "서울에 간다"} for n in range(250)]
+    index.put([f"{turn}-{n}" for n in range(250)], vectors, metadata)
+bucket.store.engine.settle()
+assert index.stats().segments and len(index.query(text="dog", k=1).keys) == 1
+bucket.store.close()
+"""
+
+
+def test_the_background_imports_nothing_while_a_fork_may_happen(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _IMPORTS, str(tmp_path / "store")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout == ""

@@ -8,16 +8,25 @@ under way in any thread, holding off new ones, and closes all connections.
 An operation enters before it takes any other lock: a thread that waits for the fork to be over then holds nothing that
 a thread for which the fork waits could want. Between two operations a thread may hold a lock of a database for a
 moment, which the child would find taken for ever: there each gets new ones.
+
+The lock of a module that another thread was importing stays taken in the child, for ever, and cannot be replaced: so
+what runs between operations, in the background, imports nothing. Nor does it multiply matrices: OpenBLAS ends its
+threads before a fork, for which a product under way waits, and the fork for it
+(https://github.com/OpenMathLib/OpenBLAS/issues/2270 is of that kind).
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 import weakref
 from typing import Protocol
 
-__all__ = ["Forkable", "operation", "register"]
+__all__ = ["Forkable", "import_ahead", "operation", "register"]
+
+_IMPORTED_LATE = ("numpy.ma", "encodings.cp437")
+"""What numpy's sets and zipfile import when they are first used."""
 
 
 class Forkable(Protocol):
@@ -80,6 +89,13 @@ _operation = _Operation()
 def operation() -> _Operation:
     """Within the block no other thread forks. May be nested; may wait for a fork in progress when it is not."""
     return _operation
+
+
+def import_ahead() -> None:
+    """Import, within an operation, what libraries would import in the middle of background work."""
+    with _operation:
+        for name in _IMPORTED_LATE:
+            importlib.import_module(name)
 
 
 def register(forkable: Forkable) -> None:

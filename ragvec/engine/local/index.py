@@ -325,8 +325,8 @@ class LocalIndex:
                 if not self._read_only:
                     snapshot.generation.postings_view(snapshot.rows)
                     snapshot.generation.text.persist(snapshot.rows)
-            # A build that the background has begun is waited for, and what is still due afterwards is built here. It
-            # may take minutes, for which no fork has to wait.
+            # A build that the background has begun is waited for, and what is still due afterwards is built here.
+            # Between two of them a fork need not wait.
             self._upkeep.optimize()
 
     def compact(self) -> None:

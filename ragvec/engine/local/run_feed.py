@@ -87,7 +87,8 @@ class RunFeed(ABC, Generic[AnyStore]):
         """Index to the end of a block, or to `rows`."""
         end = min(self._store.block_end, rows)
         while (first := self._store.covered) < end:
-            items = list(self._items(first, min(first + self.step, end)))
+            with operation():  # the library of a language is imported when it is first used
+                items = list(self._items(first, min(first + self.step, end)))
             with operation(), self._lock:  # a child forked meanwhile would find the lock taken for ever
                 if self._store.covered == first:
                     self._store.extend(first, items)

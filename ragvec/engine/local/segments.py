@@ -440,12 +440,13 @@ class SegmentSet:
         unfinished = self._folder / f"{_UNFINISHED}{lane}-{uuid.uuid4().hex}"
         unfinished.mkdir()
         try:
-            report = backend.build(rows, metric=self._metric, recall_target=self._recall_target, folder=unfinished)
+            with operation():  # a fork in the midst of a product of matrices ends in OpenBLAS, for ever
+                report = backend.build(rows, metric=self._metric, recall_target=self._recall_target, folder=unfinished)
+                if len(rows) >= LEAVES_MIN_ROWS and not report.exhaustive:
+                    of_row = backend.open(unfinished).row_leaves()
+                    Leaves.measure(rows, of_row, metric=self._metric).save(unfinished)
             for name, parts in columns.items():
                 write_column(unfinished / name, parts)
-            if len(rows) >= LEAVES_MIN_ROWS and not report.exhaustive:
-                of_row = backend.open(unfinished).row_leaves()
-                Leaves.measure(rows, of_row, metric=self._metric).save(unfinished)
             write_norms(unfinished / NORMS_FILE, rows)
             if row_checksums is not None:
                 write_row_checksums(unfinished / ROW_CHECKSUMS_FILE, row_checksums)

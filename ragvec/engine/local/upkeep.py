@@ -26,6 +26,8 @@ _PAUSE = 0.02
 _MARGIN_SECONDS = 1.0
 _QUIET_SECONDS = 10.0
 """Without new rows for so long, an index is tidied."""
+_OTHERS_SECONDS = 30.0
+"""When to look again at what another process is doing."""
 _REST_SECONDS = 60.0
 """After a compaction failed, as on a disk too full for a copy, before the background tries again."""
 
@@ -183,14 +185,18 @@ class Upkeep:
     ) -> None:
         if self._read_only:
             return
+        forks.import_ahead()
         if lane == "merge" and self._sweep_due():
             self._sweep()
         if lane == "tail":
             self._snapshot().generation.text.sweep()
         done: Job | None = None
         while not (yielding and self._optimizing) and (job := self._next(lane, whole=whole)) is not None:
-            if job == done or not self._carry_out(job, worker):
+            if job == done:
                 break  # what was done just now and is due again would be for ever
+            if not self._carry_out(job, worker):
+                self._later(_OTHERS_SECONDS)  # whoever is at it may end before it is done
+                break
             done = job
 
     def _next(self, lane: Lane, *, whole: bool = False) -> Job | None:
