@@ -414,6 +414,10 @@ class Catalog(Protocol):
         """A JSON value that a layer above keeps with an index, None when it was never set. Raises IndexNotFound."""
         ...
 
+    def property_names(self, uid: str, *, prefix: str) -> list[str]:
+        """The names of its properties that begin with this, in order. Raises IndexNotFound."""
+        ...
+
     def set_property(self, uid: str, name: str, value: Any, *, expected: Any = ...) -> bool:
         """Set a JSON value (None removes it); with `expected`, only if that is the present value, and tell whether.
         Raises IndexNotFound."""

@@ -5,28 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from ragvec.kendra.attributes import Field
+from ragvec.kendra.found import FacetCounts, FacetValue
 from ragvec.kendra.request import FacetRequest
 from ragvec.types import Scalar
 
-__all__ = ["FacetCounts", "FacetValue", "count_facets"]
-
-
-class FacetValue(msgspec.Struct, frozen=True):
-    """A value as stored and how many documents have it; `nested` counts another field among these documents."""
-
-    value: Scalar
-    count: int
-    nested: FacetCounts | None = None
-
-
-class FacetCounts(msgspec.Struct, frozen=True):
-    """The values of one field, most frequent first, equal counts in ascending order of value."""
-
-    field: Field
-    values: tuple[FacetValue, ...]
+__all__ = ["count_facets"]
 
 
 def count_facets(documents: Sequence[Mapping[str, Any]], facets: Sequence[FacetRequest]) -> tuple[FacetCounts, ...]:

@@ -17,9 +17,10 @@ from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.kendra.access import principals, visible_to
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.embedders import embedder_for
+from ragvec.kendra.found import Outcome
 from ragvec.kendra.limits import NATIVE
 from ragvec.kendra.problems import shown, unexpected
-from ragvec.kendra.query import Outcome, find_documents
+from ragvec.kendra.query import find_documents
 from ragvec.kendra.relevance import Scale, scale_for
 from ragvec.kendra.request import FacetRequest, Request, SortKey, conjunction, in_language, paging
 from ragvec.kendra.results import Passages, SearchResults, passage_items, search_results

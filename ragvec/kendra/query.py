@@ -7,9 +7,8 @@ never over a page. Without text, found are all documents that satisfy the filter
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -17,8 +16,9 @@ import numpy as np
 from ragvec.errors import InvalidRequest, NonFilterableKey
 from ragvec.filters.interpret import matches
 from ragvec.filters.nodes import Eq, Filter
-from ragvec.kendra.facets import FacetCounts, count_facets
+from ragvec.kendra.facets import count_facets
 from ragvec.kendra.filters import leaves
+from ragvec.kendra.found import FacetCounts, Found, Outcome
 from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request import Request, conjunction
 from ragvec.kendra.settings import Settings
@@ -29,39 +29,10 @@ from ragvec.types import FloatVector
 if TYPE_CHECKING:
     from ragvec.store import Index
 
-__all__ = ["Found", "Outcome", "find_documents", "nearest_passages", "page_of"]
+__all__ = ["find_documents", "nearest_passages", "page_of"]
 
 _OF_PASSAGES = frozenset({PAGE_NUMBER, PASSAGE, BEGIN, END})
 """What differs between the passages of one document."""
-
-
-class Found(msgspec.Struct, frozen=True, eq=False):
-    """A passage that was found, or a document by its best passage.
-
-    `score` is the cosine similarity, None when there was no text; `metadata` are the passage's as stored, without its
-    text when that was not read.
-    """
-
-    key: str
-    document_id: str
-    metadata: dict[str, Any]
-    score: float | None
-
-
-class Outcome(msgspec.Struct, frozen=True, eq=False):
-    """One page of what was found. `total` counts everything found, `reachable` what paging can get to."""
-
-    items: tuple[Found, ...]
-    total: int
-    reachable: int
-    page: int
-    page_size: int
-    facets: tuple[FacetCounts, ...] = ()
-
-    @property
-    def pages(self) -> int:
-        """How many pages can be asked for, at this page size."""
-        return math.ceil(self.reachable / self.page_size)
 
 
 def find_documents(

@@ -17,13 +17,11 @@ Questions on subjects that the handbook does not touch (bread, football, physics
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 import msgspec
 
-__all__ = ["MINILM", "UNCALIBRATED", "Confidence", "Scale", "scale_for"]
+from ragvec.kendra.found import Confidence
 
-Confidence: TypeAlias = Literal["VERY_HIGH", "HIGH", "MEDIUM", "LOW", "NOT_AVAILABLE"]
+__all__ = ["MINILM", "UNCALIBRATED", "Scale", "scale_for"]
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ragvec.kendra.attributes import Schema, kendra_type, kendra_value
-from ragvec.kendra.facets import FacetCounts
+from ragvec.kendra.found import FacetCounts, Found, Outcome
 from ragvec.kendra.limits import Limits
-from ragvec.kendra.query import Found, Outcome
 from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request import Request
 from ragvec.pipeline.passages import DOCUMENT_TITLE, PASSAGE, PASSAGES, SOURCE_URI, TEXT

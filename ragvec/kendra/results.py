@@ -9,11 +9,10 @@ import msgspec
 
 from ragvec.extras import require
 from ragvec.kendra.attributes import Schema, plain_value
-from ragvec.kendra.facets import FacetCounts
+from ragvec.kendra.found import Confidence, FacetCounts, Found, Outcome
 from ragvec.kendra.limits import Limits
 from ragvec.kendra.markup import html_item, html_items, html_passage
-from ragvec.kendra.query import Found, Outcome
-from ragvec.kendra.relevance import Confidence, Scale
+from ragvec.kendra.relevance import Scale
 from ragvec.kendra.render import excerpt_of
 from ragvec.kendra.request import Request
 from ragvec.pipeline.passages import (

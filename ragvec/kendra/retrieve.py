@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ragvec.kendra.query import Found, Outcome, nearest_passages, page_of
+from ragvec.kendra.found import Found, Outcome
+from ragvec.kendra.query import nearest_passages, page_of
 from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request import Request
 from ragvec.kendra.settings import Settings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ragvec.kendra.request import SortKey
 
 if TYPE_CHECKING:
-    from ragvec.kendra.query import Found
+    from ragvec.kendra.found import Found
 
 __all__ = ["in_order"]
 

@@ -343,6 +343,10 @@ class Index:
         """A JSON value kept with the index, None when it was never set."""
         return self.bucket.store.engine.catalog.property(self.spec.uid, name)
 
+    def property_names(self, *, prefix: str) -> list[str]:
+        """The names of the properties that begin with this, in order."""
+        return self.bucket.store.engine.catalog.property_names(self.spec.uid, prefix=prefix)
+
     def set_property(self, name: str, value: Any, *, expected: Any = ...) -> bool:
         """Set a JSON value (None removes it), durably; with `expected`, only where that is the value now. Tells whether
         it was set."""

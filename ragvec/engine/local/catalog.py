@@ -291,6 +291,12 @@ class LocalCatalog:
             _require_index(sql, uid)
             return self._property(sql, uid, name)
 
+    def property_names(self, uid: str, *, prefix: str) -> list[str]:
+        with self._read() as sql:
+            _require_index(sql, uid)
+            chosen = "WHERE uid = ? AND name >= ? AND substr(name, 1, ?) = ? ORDER BY name"
+            return [row[1] for row in self._reader.rows(sql, PROPERTIES, chosen, (uid, prefix, len(prefix), prefix))]
+
     def set_property(self, uid: str, name: str, value: Any, *, expected: Any = _UNCHECKED) -> bool:
         with self._write() as sql:
             _require_index(sql, uid)

@@ -1,0 +1,72 @@
+"""What the query layer keeps with an index beside its passages: settings, lists and a journal, as index properties.
+
+A property is durable and lives as long as the index does, in every engine, in backups too. Each is one JSON document;
+a journal is a property for each entry, so that processes append to it without waiting for each other.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from ragvec.errors import Conflict
+
+if TYPE_CHECKING:
+    from ragvec.store import Index
+
+__all__ = ["Notes"]
+
+T = TypeVar("T")
+
+_PREFIX = "kendra."
+_ATTEMPTS = 64
+
+
+class Notes:
+    """The notes of one index. Values are msgspec structs, or what JSON has."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+
+    def read(self, name: str, kind: type[T]) -> T | None:
+        """The note of this name as a `kind`; None when there is none."""
+        return _read(self.index.property(_PREFIX + name), kind)
+
+    def change(self, name: str, kind: type[T], change: Callable[[T | None], T | None]) -> T | None:
+        """Put what `change` makes of the note in its place (None removes it), and return that.
+
+        `change` may be called several times, whenever somebody else changed the note meanwhile; what it raises changes
+        nothing. Raises Conflict when others never stop.
+        """
+        for _ in range(_ATTEMPTS):
+            before = self.index.property(_PREFIX + name)
+            after = change(_read(before, kind))
+            if self.index.set_property(_PREFIX + name, msgspec.to_builtins(after), expected=before):
+                return after
+        raise Conflict(f"The note {name!r} of {self.index!r} was changed by others {_ATTEMPTS} times in a row")
+
+    def append(self, name: str, entry: object) -> None:
+        """Add an entry to the journal of this name."""
+        unique = f"{time.time_ns():020d}-{os.urandom(4).hex()}"
+        self.index.set_property(f"{_PREFIX}{name}/{unique}", msgspec.to_builtins(entry))
+
+    def journal(self, name: str, kind: type[T]) -> dict[str, T]:
+        """The entries of a journal by id, oldest first."""
+        found = {}
+        for full in self.index.property_names(prefix=f"{_PREFIX}{name}/"):
+            entry = _read(self.index.property(full), kind)
+            if entry is not None:
+                found[full.removeprefix(f"{_PREFIX}{name}/")] = entry
+        return found
+
+    def forget(self, name: str, entry: str) -> None:
+        """Remove an entry of a journal by its id."""
+        self.index.set_property(f"{_PREFIX}{name}/{entry}", None)
+
+
+def _read(value: object, kind: type[T]) -> T | None:
+    return None if value is None else msgspec.convert(value, kind)

@@ -1,0 +1,1 @@
+"""The operations of the query layer, in Kendra's shapes, by subject."""

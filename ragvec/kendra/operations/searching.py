@@ -1,0 +1,38 @@
+"""Query and Retrieve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ragvec.kendra.operations.base import Operations
+from ragvec.kendra.render import new_query_id, render_query, render_retrieve
+from ragvec.kendra.request import read_query, read_retrieve
+
+__all__ = ["SearchOperations"]
+
+
+class SearchOperations(Operations):
+    """Search in an index."""
+
+    def query(self, **members: Any) -> dict[str, Any]:
+        """Documents found for QueryText in the index IndexId, with facets and the total."""
+        return self._perform("Query", self._query, members)
+
+    def retrieve(self, **members: Any) -> dict[str, Any]:
+        """Passages found for QueryText in the index IndexId."""
+        return self._perform("Retrieve", self._retrieve, members)
+
+    def _query(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        target = self._index(members.get("IndexId"))
+        schema, limits = target.schema, self.settings.limits
+        request = read_query(members, schema=schema, settings=self.settings)
+        outcome, query_id = target.documents(request), new_query_id()
+        return render_query(outcome, request, schema=schema, scale=target.scale, limits=limits, query_id=query_id)
+
+    def _retrieve(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        target = self._index(members.get("IndexId"))
+        schema, limits = target.schema, self.settings.limits
+        request = read_retrieve(members, schema=schema, settings=self.settings)
+        outcome, query_id = target.passages(request), new_query_id()
+        return render_retrieve(outcome, request, schema=schema, scale=target.scale, limits=limits, query_id=query_id)
