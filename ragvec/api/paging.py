@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from ragvec.api.access import Session
 from ragvec.api.constraints import Constraints
+from ragvec.api.requests import QueryVectors
 from ragvec.errors import InvalidToken
 from ragvec.search.page import decode_token, encode_token, request_digest
+from ragvec.search.request import SearchPage
 
-__all__ = ["check_page_request", "name_token", "read_token", "start_after"]
+__all__ = ["check_page_request", "name_token", "query_page", "read_token", "start_after"]
 
 Scope = tuple[str | int | None, ...]
 
@@ -65,3 +68,24 @@ def name_token(session: Session, after: str | None, *, scope: Scope) -> str | No
     if after is None:
         return None
     return encode_token(after, digest=request_digest(*scope), key=session.engine.token_key)
+
+
+def query_page(
+    session: Session,
+    request: QueryVectors,
+    *,
+    digest: bytes,
+    first: Callable[[int | None], SearchPage],
+    later: Callable[[int, str, int], SearchPage],
+) -> SearchPage:
+    """The page of a query that the request's token names: `first` is given the page size, `later` also cursor and
+    offset. `digest` is that of the request. Raises InvalidToken."""
+    limits = session.dialect.limits
+    size = request.max_results or limits.query_page
+    token = read_token(session, request.next_token, longest=limits.query_token_max)
+    if token is None:
+        return first(size)
+    position = decode_token(token, digest=digest, key=session.engine.token_key)
+    if isinstance(position, str) or size is None:
+        raise InvalidToken("nextToken belongs to another kind of request", path="/nextToken")
+    return later(size, *position)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from ragvec.api.access import Session, index_spec
 from ragvec.api.constraints import Constraints
 from ragvec.api.filtering import where_of
-from ragvec.api.paging import read_token
+from ragvec.api.paging import query_page
 from ragvec.api.records import query_vector
 from ragvec.api.requests import QueryText, QueryVectors
 from ragvec.api.responses import Bm25Score, Numbers, ScoredResult, ScoredVector, Scores
 from ragvec.api.text_fields import check_text_mode
 from ragvec.engine.protocol import IndexSpec, TextQuery
-from ragvec.errors import InvalidRequest, InvalidToken
+from ragvec.errors import InvalidRequest
 from ragvec.search.fuse import ReciprocalRank
 from ragvec.search.hybrid import FUSED, first_text_page, next_text_page, score_of
-from ragvec.search.page import decode_token, encode_token, request_digest
-from ragvec.search.request import ScoredHits, SearchPage, TextRequest
+from ragvec.search.page import encode_token, request_digest
+from ragvec.search.request import ScoredHits, TextRequest
 
 __all__ = ["query_texts"]
 
@@ -48,7 +48,17 @@ def query_texts(session: Session, request: QueryVectors) -> ScoredResult:
     )
     _check_fields(session, spec, texts)
     digest = _digest(spec, request, search)
-    page = _page(session, spec, request, search=search, digest=digest)
+    index = session.engine.index(spec)
+    keep = session.dialect.limits.ranking_seconds
+    page = query_page(
+        session,
+        request,
+        digest=digest,
+        first=lambda size: first_text_page(index, search, page_size=size, digest=digest, keep_seconds=keep),
+        later=lambda size, cursor, offset: next_text_page(
+            index, search, page_size=size, digest=digest, cursor=cursor, offset=offset
+        ),
+    )
     assert isinstance(page.hits, ScoredHits)
     token = page.next_page
     return ScoredResult(
@@ -95,22 +105,6 @@ def _digest(spec: IndexSpec, request: QueryVectors, search: TextRequest) -> byte
     vector = None if search.vector is None else search.vector.tobytes()
     flags = (search.data, search.metadata, bool(request.return_distance), bool(request.return_scores))
     return request_digest("texts", spec.uid, search.k, texts, vector, repr(search.where), *flags)
-
-
-def _page(
-    session: Session, spec: IndexSpec, request: QueryVectors, *, search: TextRequest, digest: bytes
-) -> SearchPage:
-    limits = session.dialect.limits
-    index = session.engine.index(spec)
-    size = request.max_results or limits.query_page
-    token = read_token(session, request.next_token, longest=limits.query_token_max)
-    if token is None:
-        return first_text_page(index, search, page_size=size, digest=digest, keep_seconds=limits.ranking_seconds)
-    position = decode_token(token, digest=digest, key=session.engine.token_key)
-    if isinstance(position, str) or size is None:
-        raise InvalidToken("nextToken belongs to another kind of request", path="/nextToken")
-    cursor, offset = position
-    return next_text_page(index, search, page_size=size, digest=digest, cursor=cursor, offset=offset)
 
 
 def _vectors(hits: ScoredHits, request: QueryVectors, keys: list[str]) -> list[ScoredVector]:

@@ -9,17 +9,17 @@ from ragvec.api.access import Session, index_spec
 from ragvec.api.constraints import Constraints
 from ragvec.api.filtering import where_of
 from ragvec.api.names import check_keys
-from ragvec.api.paging import name_token, read_token, start_after
+from ragvec.api.paging import name_token, query_page, start_after
 from ragvec.api.records import encode_records, query_vector
 from ragvec.api.requests import CountVectors, DeleteVectors, GetVectors, ListVectors, PutVectors, QueryVectors
 from ragvec.api.responses import Count, Deleted, Empty, Numbers, QueryResult, Vector, VectorList
 from ragvec.api.text_query import query_texts
 from ragvec.distance import squared_euclidean
 from ragvec.engine.protocol import IndexSpec
-from ragvec.errors import InvalidRequest, InvalidToken
+from ragvec.errors import InvalidRequest
 from ragvec.search import execute
 from ragvec.search.execute import first_page, next_page
-from ragvec.search.page import decode_token, encode_token, request_digest
+from ragvec.search.page import encode_token, request_digest
 from ragvec.search.request import SearchPage, SearchRequest
 from ragvec.types import FloatVector, Record
 
@@ -138,7 +138,16 @@ def query_vectors(session: Session, request: QueryVectors) -> QueryResult:
         page, digest = SearchPage(hits), b""
     else:
         digest = _query_digest(spec, request, search, vector)
-        page = _query_page(session, spec, request, search=search, digest=digest)
+        index, keep = session.engine.index(spec), session.dialect.limits.ranking_seconds
+        page = query_page(
+            session,
+            request,
+            digest=digest,
+            first=lambda size: first_page(index, search, page_size=size, digest=digest, keep_seconds=keep),
+            later=lambda size, cursor, offset: next_page(
+                index, search, page_size=size, digest=digest, cursor=cursor, offset=offset
+            ),
+        )
     return QueryResult(
         vectors=_squared_hits(page, request, vector) if squared else _hits(page, request),
         distance_metric=spec.metric,
@@ -150,22 +159,6 @@ def _page_token(session: Session, page: SearchPage, *, digest: bytes) -> str | N
     if page.next_page is None:
         return None
     return encode_token(page.next_page, digest=digest, key=session.engine.token_key)
-
-
-def _query_page(
-    session: Session, spec: IndexSpec, request: QueryVectors, *, search: SearchRequest, digest: bytes
-) -> SearchPage:
-    limits = session.dialect.limits
-    index = session.engine.index(spec)
-    size = request.max_results or limits.query_page
-    token = read_token(session, request.next_token, longest=limits.query_token_max)
-    if token is None:
-        return first_page(index, search, page_size=size, digest=digest, keep_seconds=limits.ranking_seconds)
-    position = decode_token(token, digest=digest, key=session.engine.token_key)
-    if isinstance(position, str) or size is None:
-        raise InvalidToken("nextToken belongs to another kind of request", path="/nextToken")
-    cursor, offset = position
-    return next_page(index, search, page_size=size, digest=digest, cursor=cursor, offset=offset)
 
 
 def _query_digest(spec: IndexSpec, request: QueryVectors, search: SearchRequest, vector: FloatVector) -> bytes:
