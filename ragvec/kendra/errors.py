@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ragvec import errors
@@ -9,7 +11,20 @@ from ragvec.api.dialects import NATIVE, Dialect, WireError
 from ragvec.api.exceptions import ClientError
 from ragvec.api.exceptions import client_error as error_of_dialect
 
-__all__ = ["DIALECT", "client_error"]
+__all__ = ["DIALECT", "FeaturedResultsConflict", "UnknownQuery", "client_error"]
+
+
+class FeaturedResultsConflict(errors.Conflict):
+    """A query text belongs to another featured results set; `items` are Kendra's ConflictingItems."""
+
+    def __init__(self, message: str, *, items: tuple[dict[str, Any], ...]) -> None:
+        super().__init__(message)
+        self.items = items
+
+
+class UnknownQuery(errors.ResourceNotFound):
+    """Feedback on a query or a result that the journal of the index does not hold."""
+
 
 DIALECT: Dialect = msgspec.structs.replace(
     NATIVE,
@@ -19,11 +34,13 @@ DIALECT: Dialect = msgspec.structs.replace(
         errors.InvalidRequest: WireError(400, "ValidationException"),
         errors.NotFound: WireError(400, "ResourceNotFoundException"),
         errors.Conflict: WireError(400, "ConflictException"),
+        FeaturedResultsConflict: WireError(400, "FeaturedResultsConflictException"),
+        UnknownQuery: WireError(400, "ResourceUnavailableException"),
         errors.QuotaExceeded: WireError(400, "ServiceQuotaExceededException"),
         errors.AccessDenied: WireError(400, "AccessDeniedException"),
         errors.StoreBusy: WireError(400, "ThrottlingException"),
     },
-    refined_errors={},
+    refined_errors={(errors.InvalidRequest, "GetSnapshots"): WireError(400, "InvalidRequestException")},
 )
 """The error table of the query layer, in the form that the shared error machinery reads; nothing else of it counts."""
 
@@ -32,4 +49,6 @@ def client_error(error: errors.RagvecError, *, operation: str) -> ClientError:
     """The error that a client raises for `error`, in the shape that boto3 gives Kendra's."""
     raised = error_of_dialect(error, operation=operation, dialect=DIALECT)
     raised.response.pop("fieldList", None)
+    if isinstance(error, FeaturedResultsConflict):
+        raised.response["ConflictingItems"] = [dict(item) for item in error.items]
     return raised
