@@ -25,6 +25,8 @@ ATTRIBUTE_FIELDS = {
     "file_type", "view_count", "version", "access_groups", "superseded_by", "near_duplicate_of",
 }  # fmt: skip
 QUESTION_FIELDS = {"id", "question", "answer", "evidence", "relevance", "kind"}
+UNANSWERABLE_FIELDS = {"id", "question", "kind", "why"}
+UNANSWERABLE_KINDS = {"near", "apart"}
 FAQ_FIELDS = ["_question", "_answer", "_category", "_source_uri", "department"]
 
 FIRST_DAY, LAST_DAY = date(2020, 2, 1), date(2026, 9, 30)
@@ -48,6 +50,7 @@ def check(root: Path) -> list[str]:
     texts = {record["id"]: text_of(root / record["path"]) for record in documents}
     problems += _check_texts(root, documents, texts)
     problems += _check_questions(questions, texts)
+    problems += _check_unanswerable(read_jsonl(root / "unanswerable.jsonl"), questions)
     problems += _check_faq(read_csv((root / "faq.csv").read_text(encoding="utf-8")), texts)
     written = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
     current = make_manifest(root)
@@ -157,6 +160,24 @@ def _check_questions(questions: list[Record], texts: dict[str, str]) -> Iterator
                 yield f"question {name}: not found in {document}: {text}"
             if record["relevance"].get(document, 0) < 2:
                 yield f"question {name}: evidence in {document}, which is not graded 2 or 3"
+
+
+def _check_unanswerable(rows: list[Record], questions: list[Record]) -> Iterator[str]:
+    names = [str(record.get("id")) for record in (*rows, *questions)]
+    yield from (f"question {name}: the id is used more than once" for name in _repeated(names))
+    asked = [collapse(str(record.get("question"))).lower() for record in (*rows, *questions)]
+    yield from (f"question asked twice: {text}" for text in _repeated(asked))
+    for record in rows:
+        name = str(record.get("id"))
+        if set(record) != UNANSWERABLE_FIELDS:
+            yield f"question {name}: fields differ from the list: {sorted(set(record) ^ UNANSWERABLE_FIELDS)}"
+        elif not all(isinstance(value, str) and value.strip() for value in record.values()):
+            yield f"question {name}: an empty field"
+        elif record["kind"] not in UNANSWERABLE_KINDS:
+            yield f"question {name}: unknown kind {record['kind']}"
+    near = sum(record.get("kind") == "near" for record in rows)
+    if 2 * near < len(rows):
+        yield f"unanswerable.jsonl: {near} of {len(rows)} are near, fewer than half"
 
 
 def _check_faq(rows: list[list[str]], texts: dict[str, str]) -> Iterator[str]:

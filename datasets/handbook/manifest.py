@@ -16,10 +16,10 @@ from word_pages import build_docx
 
 DESCRIPTION = (
     "The internal handbook of a made-up company, with attributes, restricted and superseded pages, "
-    "questions with evidence and graded relevance, and an FAQ."
+    "questions with evidence and graded relevance, questions that nothing in it answers, and an FAQ."
 )
 BUILT_TYPES = ("docx", "pdf")
-MERGED_FILES = ("attributes.jsonl", "faq.csv", "questions.jsonl")
+MERGED_FILES = ("attributes.jsonl", "faq.csv", "questions.jsonl", "unanswerable.jsonl")
 
 
 def source_of(root: Path, attributes: Record) -> Path:
@@ -50,6 +50,7 @@ def make_manifest(root: Path) -> Record:
             "by_category": dict(sorted(Counter(record["category"] for record in attributes).items())),
             "words": sum(len(text_of(root / path).split()) for path in paths),
             "questions": len(read_jsonl(root / "questions.jsonl")),
+            "unanswerable": len(read_jsonl(root / "unanswerable.jsonl")),
             "faq_rows": len(faq) - 1,
         },
         "files": {
