@@ -69,6 +69,7 @@ SCENARIOS = (
     Scenario("creation", "commit", 1),
     Scenario("postings", "postings", 3, before=(("postings", 3),)),
     Scenario("segments", "segments", 3, before=(("commit", 3),)),
+    Scenario("text", "text", 7, before=(("text", 4),)),
     Scenario("merge", "merge", 6, before=(("merge", 3),)),
     Scenario("compaction", "compaction", 8, before=(("segments", 3),)),
     Scenario("sweep", "compaction", 8, before=(("compaction", 8),)),

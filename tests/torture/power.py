@@ -32,6 +32,7 @@ SCENARIOS: dict[str, tuple[str, int]] = {
     "compaction": ("compaction", 24),
     "postings": ("postings", 12),
     "merge": ("merge", 12),
+    "text": ("text", 14),
     "background": ("background", 12),
     "unsteady commit": ("commit", 40),
     "unsteady compaction": ("compaction", 24),

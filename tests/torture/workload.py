@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "merge": ("put_block", "put_block", "maintain_tail", "put_block", "put_block", "optimize"),
     "compaction": ("put_block", "page", "update_many", "delete_where", "maintain_tail", "compact", "page", "tidy"),
     "background": ("put_block", "update_many", "settle", "page", "delete_where", "settle"),
+    "text": ("put_block", "change_text", "maintain_tail", "update_many", "put_block", "change_text", "optimize"),
     "migration": ("put_one", "delete", "set_property", "create_index", "put_some"),
 }
 """What a run does, one after the other and again; "all" draws from all of them."""
@@ -92,7 +93,7 @@ class Workload:
         # A name comes back after a while, for an index that is another one.
         used = self.model.state[bucket]["indexes"]
         name = next(name for n in range(number, number + 8) if (name := f"i{n % 7}") not in used)
-        return {"do": "create_index", "bucket": bucket, "index": name, "metric": metric}
+        return {"do": "create_index", "bucket": bucket, "index": name, "metric": metric, "text": ["word"]}
 
     def _delete_index(self) -> Operation | None:
         found = self._indexes()
@@ -105,6 +106,11 @@ class Workload:
         allow = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*", "Sid": f"s{self._below(99)}"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
         return {"do": "policy", "bucket": self._bucket(), "policy": policy}
+
+    def _change_text(self) -> Operation:
+        index = self._index()
+        key = self.random.choice(["word", "list"])
+        return {"do": "drop_text" if key in self.model.index(index)["text"] else "add_text", **index, "key": key}
 
     def _tune(self) -> Operation:
         return {"do": "tune", **self._index(), "target": self.random.choice([0.9, 0.95, 0.99])}
@@ -241,7 +247,11 @@ def _index(store: Store, operation: Operation) -> Index:
 
 def _create_index(store: Store, operation: Operation) -> None:
     store.bucket(operation["bucket"]).create_index(
-        operation["index"], dimension=DIMENSION, metric=operation["metric"], non_filterable=["x"]
+        operation["index"],
+        dimension=DIMENSION,
+        metric=operation["metric"],
+        non_filterable=["x"],
+        text=operation.get("text"),
     )
 
 
@@ -275,6 +285,8 @@ _PERFORM: dict[str, Callable[[Store, Operation], Any]] = {
     "tag": _tag,
     "policy": _policy,
     "set_property": lambda store, op: _index(store, op).set_property(op["name"], op["value"]),
+    "add_text": lambda store, op: _index(store, op).add_text(op["key"]),
+    "drop_text": lambda store, op: _index(store, op).drop_text(op["key"]),
     "tune": lambda store, op: _index(store, op).tune(recall_target=op["target"]),
     "put": lambda store, op: _index(store, op).put(op["keys"], vectors_of(op), metadata_of(op)),
     "delete": lambda store, op: _index(store, op).delete(op["keys"]),

@@ -27,6 +27,7 @@ _FILTERS: tuple[dict[str, Any], ...] = (
     {"list": "w1", "ok": True},
     {"ok": {"$exists": False}},
 )
+_TEXTS = ("é", "дом", "家", "b", "w1")
 _TOLERANCE = 1e-5
 
 
@@ -60,7 +61,10 @@ def compare(store: Store, model: Model, *, thorough: bool) -> int:
     count = 0
     for bucket, held in model.state.items():
         for name, index in held["indexes"].items():
-            _compare_index(store.bucket(bucket).index(name), index["records"], index["metric"], thorough=thorough)
+            compared = store.bucket(bucket).index(name)
+            _compare_index(compared, index["records"], index["metric"], thorough=thorough)
+            if thorough:
+                _compare_texts(compared, index["records"], index["text"])
             count += len(index["records"])
     return count
 
@@ -119,6 +123,7 @@ def _observed_index(index: Index) -> dict[str, Any]:
         "metric": index.metric,
         "properties": {name: value for name, value in values.items() if value is not None},
         "target": index.stats().recall_target,
+        "text": index.text_fields,
         "records": records,
     }
 
@@ -141,6 +146,20 @@ def _compare_index(index: Index, records: dict[str, Any], metric: str, *, thorou
         _compare_search(index, {key: records[key] for key in matching}, metric, where=where, exactly=True)
     _compare_search(index, records, metric, where={}, exactly=True)
     _compare_search(index, records, metric, where={}, exactly=False)
+
+
+def _compare_texts(index: Index, records: dict[str, Any], fields: Collection[str]) -> None:
+    for field in fields:
+        for word in _TEXTS:
+            holding = {key for key, (_, metadata) in records.items() if word in _words(metadata.get(field))}
+            hits = index.query(text={field: word}, k=len(records) + 1)
+            assert {hit.key for hit in hits} == holding, f"{word!r} in {field!r} of {index}: {hits}"
+            assert len(hits) == len(holding)
+
+
+def _words(value: Any) -> list[str]:
+    texts = [value] if isinstance(value, str) else value or []
+    return [word for text in texts for word in text.split()]
 
 
 def _filterable(metadata: dict[str, Any]) -> dict[str, Any]:

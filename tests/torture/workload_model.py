@@ -22,8 +22,8 @@ DIMENSION = 8
 
 Operation: TypeAlias = "dict[str, Any]"
 State: TypeAlias = "dict[str, dict[str, Any]]"
-"""By bucket {"policy", "tags", "indexes"}; by index {"metric", "properties", "target", "records"}; by key (the vector's
-bytes, metadata)."""
+"""By bucket {"policy", "tags", "indexes"}; by index {"metric", "properties", "target", "text", "records"}; by key (the
+vector's bytes, metadata)."""
 
 _WORDS = ("é", "дом", "家", "a b", "")
 
@@ -139,6 +139,7 @@ class Model:
             "metric": operation["metric"],
             "properties": {},
             "target": None,
+            "text": dict.fromkeys(operation.get("text", ())),
             "records": {},
         }
 
@@ -160,6 +161,12 @@ class Model:
 
     def _tune(self, operation: Operation) -> None:
         self.index(operation)["target"] = operation["target"]
+
+    def _add_text(self, operation: Operation) -> None:
+        self.index(operation)["text"][operation["key"]] = None
+
+    def _drop_text(self, operation: Operation) -> None:
+        del self.index(operation)["text"][operation["key"]]
 
     def _put(self, operation: Operation) -> None:
         records = self.index(operation)["records"]

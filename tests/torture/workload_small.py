@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from ragvec.ann import tuning
-from ragvec.engine.local import compact, generations, merging, posting_feed, run_feed, segments, upkeep, worker_process
+from ragvec.engine.local import (
+    compact,
+    generations,
+    merging,
+    posting_feed,
+    run_feed,
+    segments,
+    text_feed,
+    upkeep,
+    worker_process,
+)
 
 __all__ = ["BLOCK", "shrink", "shrunk"]
 
@@ -35,6 +45,7 @@ _SMALLER: tuple[tuple[Any, str, object], ...] = (
     (upkeep, "RETIRED_SECONDS", 0.0),
     (worker_process, "LARGE", 1),
     (posting_feed.PostingFeed.__init__, "__kwdefaults__", {"block_rows": BLOCK // 3}),
+    (text_feed.TextFeeds.__init__, "__kwdefaults__", {"block_rows": BLOCK // 3}),
     (run_feed.RunFeed, "step", BLOCK // 6),
     (run_feed, "STRIDE", BLOCK // 4),
     (posting_feed, "_FEW", BLOCK // 6),
