@@ -30,6 +30,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     principal_length: int = 200
     requested_attributes: int | None = 100
     sort_fields: int | None = 3
+    overrides: int | None = 500
+    """Fields that one query may tune."""
+    token_words: int | None = 30
+    """Words of a query that count; stop words, punctuation and operators are none."""
+
+    answers: int = 3
+    faqs: int = 4
+    expanded: int | None = 100
+    """The most that a request may ask to expand, items or results in each; the defaults are what it gets unasked."""
+    expanded_items_default: int = 10
+    expanded_results_default: int = 10
 
     facet_values: int | None = 5000
     facet_values_default: int = 10
@@ -54,5 +65,8 @@ NATIVE = Limits(
     principals=None,
     requested_attributes=None,
     sort_fields=None,
+    overrides=None,
+    token_words=None,
+    expanded=None,
     facet_values=None,
 )

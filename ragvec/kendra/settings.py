@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 from ragvec.kendra.limits import KENDRA, Limits
 from ragvec.kendra.relevance import Scale
 
-__all__ = ["Settings"]
+__all__ = ["Interval", "Settings"]
+
+Interval: TypeAlias = Literal["year", "quarter", "month", "week", "day", "hour"]
+"""What a facet over dates may count by, in UTC; weeks begin on Monday."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +22,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shows every language. Kendra behaves as "en".
     `depth`: how many of the nearest passages are considered; totals, facets and sorting are over their documents.
     `scale`: how similarity is judged; None takes the calibration for the embedder of the index.
+    `date_interval`: facets over dates count by "year", "quarter", "month", "week", "day" or "hour" instead of by value.
+    `disjunctive_facets`: a facet counts as if the filter did not restrict its own field.
+    Kendra has neither.
     `strict_fields`: fields have the flags of a Kendra index nobody has configured, as `Schema.of` tells.
     """
 
@@ -25,3 +33,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     depth: int = 1000
     scale: Scale | None = None
     strict_fields: bool = False
+    date_interval: Interval | None = None
+    disjunctive_facets: bool = False
