@@ -9,6 +9,7 @@ from ragvec.api.client import ACCOUNT, REGION
 from ragvec.api.exceptions import ClientExceptions
 from ragvec.kendra.errors import DIALECT
 from ragvec.kendra.operations.indexes import IndexOperations
+from ragvec.kendra.operations.learning import LEARNING, LearningOperations
 from ragvec.kendra.operations.searching import SearchOperations
 from ragvec.kendra.settings import Settings
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 
-class Client(SearchOperations, IndexOperations):
+class Client(SearchOperations, LearningOperations, IndexOperations):
     """Kendra's operations on the query indexes of a store; safe to use from several threads.
 
     Methods take Kendra's members by keyword and return what boto3 would. An index is named by its uid. `embedder`
@@ -58,6 +59,7 @@ class Client(SearchOperations, IndexOperations):
 
 
 _OPERATIONS = {
+    **LEARNING,
     "describe_index": "DescribeIndex",
     "list_indices": "ListIndices",
     "query": "Query",
