@@ -15,6 +15,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits and defaults of one contract. Lengths are in characters, both ends allowed; None means no limit."""
 
     query_text: int | None = 1000
+    query_words: int | None = 30
+    """Words of a query that count, stop words apart; the rest is left out."""
     results: int | None = 100
     """Results that can be reached by paging; the total may be larger."""
     page_size: int | None = 100
@@ -28,6 +30,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     string_value: int | None = 2048
     principals: int | None = 2048
     principal_length: int = 200
+    access_entries: int | None = 200
+    """Principals in one access list of a document."""
+    access_levels: int = 30
+    """Lists in a hierarchical access list."""
+    group_members: int | None = 1000
+    """Users, and groups, in a principal mapping that names them itself."""
+    token_length: int = 100_000
     requested_attributes: int | None = 100
     sort_fields: int | None = 3
     overrides: int | None = 500
@@ -56,6 +65,7 @@ KENDRA = Limits()
 
 NATIVE = Limits(
     query_text=None,
+    query_words=None,
     results=None,
     page_size=None,
     filter_depth=32,
@@ -63,6 +73,8 @@ NATIVE = Limits(
     string_list=None,
     string_value=None,
     principals=None,
+    access_entries=None,
+    group_members=None,
     requested_attributes=None,
     sort_fields=None,
     overrides=None,
