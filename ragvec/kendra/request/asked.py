@@ -8,8 +8,8 @@ import msgspec
 
 from ragvec.filters.nodes import EVERYTHING, And, Filter
 from ragvec.kendra.attributes import Field
+from ragvec.kendra.rank.tuning import Tuning
 from ragvec.kendra.settings import Interval
-from ragvec.kendra.tuned import Override
 
 __all__ = [
     "Collapse",
@@ -79,7 +79,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     page_size: int = 10
     requested: tuple[str, ...] | None = None
     kind: ResultType | None = None
-    overrides: tuple[Override, ...] = ()
+    overrides: tuple[Tuning, ...] = ()
     collapse: Collapse | None = None
     spelling: bool = False
     visitor: str | None = None
