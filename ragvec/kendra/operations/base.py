@@ -11,6 +11,7 @@ from ragvec.api.client import ACCOUNT, REGION
 from ragvec.errors import IndexNotFound, InvalidRequest, RagvecError, ResourceNotFound
 from ragvec.kendra.errors import client_error
 from ragvec.kendra.index import QueryIndex
+from ragvec.kendra.model.check import check_request
 from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.settings import Settings
 
@@ -56,7 +57,12 @@ class Operations:
     def _perform(
         self, operation: str, run: Callable[[Mapping[str, Any]], dict[str, Any]], members: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The response of `run`, with boto3's metadata; an error of ragvec becomes Kendra's."""
+        """The response of `run`, with boto3's metadata; an error of ragvec becomes Kendra's.
+
+        Raises:
+            ParamValidationError: the members do not have the shape of the request; as from boto3, no ClientError.
+        """
+        check_request(operation, members)
         try:
             response = run(members)
         except RagvecError as error:

@@ -35,6 +35,11 @@ class BagOfStems:
         return vector / norm if norm else vector
 
 
+def present(**members: Any) -> dict[str, Any]:
+    """The members that are not None, as a request has them."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
 def fill(
     store: Store,
     documents: Sequence[Mapping[str, Any]],

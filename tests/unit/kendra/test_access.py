@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kendra_corpus import BagOfStems, fill
+from kendra_corpus import BagOfStems, fill, present
 
 from ragvec.errors import InvalidRequest
 from ragvec.filters.nodes import EVERYTHING
@@ -68,16 +68,16 @@ def found(filled: tuple[Store, str], **members: Any) -> set[str]:
 def test_deny_wins_then_allow_then_public(
     filled: tuple[Store, str], user: str | None, groups: list[str], text: str | None
 ) -> None:
-    context: dict[str, Any] = {"UserId": user, "Groups": groups or None}
+    context = present(UserId=user, Groups=groups or None)
     expected = {x["id"] for x in DOCUMENTS if (not user and not groups) or sees(x, user, groups)}
     facets = [{"DocumentAttributeKey": "_category"}]
-    assert found(filled, QueryText=text, UserContext=context, Facets=facets) == expected
+    assert found(filled, UserContext=context, Facets=facets, **present(QueryText=text)) == expected
 
     conditions = [{"EqualsTo": {"Key": "_user_id", "Value": {"StringValue": user}}}] if user else []
     if groups:
         conditions.append({"EqualsTo": {"Key": "_group_ids", "Value": {"StringListValue": groups}}})
     if conditions:
-        assert found(filled, QueryText=text, AttributeFilter={"OrAllFilters": conditions}) == expected
+        assert found(filled, AttributeFilter={"OrAllFilters": conditions}, **present(QueryText=text)) == expected
 
     index = QueryIndex(filled[0].index_by_uid(filled[1]), embedder=BagOfStems())
     strangers = {x["id"] for x in DOCUMENTS if sees(x, user, groups)}

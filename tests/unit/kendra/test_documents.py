@@ -10,6 +10,7 @@ from kendra_corpus import FERRIES, BagOfStems, fill
 
 from ragvec.errors import InvalidRequest
 from ragvec.kendra import Client, QueryIndex, Settings
+from ragvec.kendra.model.check import ParamValidationError
 from ragvec.kendra.results import Count, Passages
 from ragvec.store import Index, Store
 from ragvec.text.highlight import Span
@@ -145,12 +146,14 @@ def test_retrieve_pages_without_overlap(store: Store) -> None:
 
 @pytest.mark.parametrize("member", ["Facets", "SortingConfiguration", "QueryResultTypeFilter", "VisitorId"])
 def test_retrieve_knows_less_than_query(client: Client, ferries: Index, member: str) -> None:
-    with pytest.raises(client.exceptions.ValidationException, match=f"Unknown member '{member}' of Retrieve"):
+    with pytest.raises(ParamValidationError, match=f'Unknown parameter in input: "{member}", must be one of: IndexId'):
         client.retrieve(IndexId=ferries.uid, QueryText="ferry", **{member: "x"})
 
 
 def test_retrieve_needs_text(client: Client, ferries: Index, query_index: QueryIndex) -> None:
-    for text in (None, "", "  "):
+    with pytest.raises(ParamValidationError, match='Missing required parameter in input: "QueryText"'):
+        client.retrieve(IndexId=ferries.uid)
+    for text in ("", "  "):
         with pytest.raises(client.exceptions.ValidationException, match="Expected text, got none - at `QueryText`"):
             client.retrieve(IndexId=ferries.uid, QueryText=text)
     with pytest.raises(InvalidRequest, match="at `text`"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kendra_corpus import BagOfStems, fill
+from kendra_corpus import BagOfStems, fill, present
 
 from ragvec.errors import EmbedderMismatch, InvalidFilter, InvalidRequest, NonFilterableKey
 from ragvec.kendra import Client, QueryIndex
@@ -109,7 +109,7 @@ def test_a_field_that_cannot_be_filtered_on_is_refused_and_not_just_found_nowher
     condition = {"EqualsTo": {"Key": "notes", "Value": {"StringValue": "x"}}}
     for text in ("ferry", None):
         with pytest.raises(client.exceptions.ValidationException, match="has 'notes' declared non-filterable"):
-            client.query(IndexId=index.uid, QueryText=text, AttributeFilter=condition)
+            client.query(IndexId=index.uid, AttributeFilter=condition, **present(QueryText=text))
     with pytest.raises(NonFilterableKey):
         QueryIndex(index).search(where={"notes": "x"})
 
