@@ -16,6 +16,7 @@ import random
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -34,12 +35,15 @@ SCENARIOS: dict[str, tuple[str, int]] = {
     "merge": ("merge", 12),
     "text": ("text", 14),
     "background": ("background", 12),
+    "migration": ("migration", 10),
     "unsteady commit": ("commit", 40),
     "unsteady compaction": ("compaction", 24),
 }
 """Groups of operations of the workload, and how many steps of each are run; "unsteady" ones on a disk on which some
 fsyncs fail."""
 
+_ARCHIVES = {"migration": "format-1.zip"}
+"""The scenarios that begin with a store, which is all on the disk then; the others make their own."""
 _STATES_A_MOMENT = 4
 _ROOT = Path(__file__).parents[2]
 
@@ -71,6 +75,7 @@ def recorded(folder: Path, *, seed: int, name: str, steps: int | None = None) ->
     group, usual = SCENARIOS[name]
     root, log, journal = folder / "disk", folder / "log", folder / "journal"
     root.mkdir(parents=True)
+    before = _existing(name, root=root, journal=journal)
     control = Control(folder / "control")
     count = str(usual if steps is None else steps)
     command = [sys.executable, "-m"]
@@ -84,7 +89,30 @@ def recorded(folder: Path, *, seed: int, name: str, steps: int | None = None) ->
     control.close()
     assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-4000:]}"
     shutil.rmtree(root)
-    return list(read_log(log))
+    return [*before, *read_log(log)]
+
+
+def _existing(name: str, *, root: Path, journal: Path) -> list[Entry]:
+    """Put the store and the journal there with which the scenario begins; returns how they came to be on the disk."""
+    if name not in _ARCHIVES:
+        return []
+    with zipfile.ZipFile(Path(__file__).parent / _ARCHIVES[name]) as archive:
+        archive.extractall(root)
+    shutil.move(root / "journal", journal)
+    entries = []
+    for path in sorted(root.rglob("*")):
+        place = path.relative_to(root).as_posix()
+        if path.is_dir():
+            entries.append(Entry(Kind.MKDIR, 0, place))
+            continue
+        data = path.read_bytes()
+        entries.append(Entry(Kind.CREATE, 0, place))
+        entries.append(Entry(Kind.WRITE, 0, place, offset=0, length=len(data), data=data))
+        entries.append(Entry(Kind.SYNC, 0, place))
+    folders = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_dir()]
+    entries += [Entry(Kind.SYNC_FOLDER, 0, place) for place in (*folders, "")]
+    said = journal.read_bytes()
+    return [*entries, Entry(Kind.NOTE, 0, "", length=len(said), data=said)]
 
 
 def failures(
