@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ragvec.api.client import ACCOUNT, REGION
 from ragvec.api.exceptions import ClientExceptions
 from ragvec.kendra.errors import DIALECT
+from ragvec.kendra.files import Folders
+from ragvec.kendra.operations.base import BUCKET
 from ragvec.kendra.operations.indexes import IndexOperations
 from ragvec.kendra.operations.learning import LEARNING, LearningOperations
 from ragvec.kendra.operations.searching import SearchOperations
@@ -23,8 +25,9 @@ class Client(SearchOperations, LearningOperations, IndexOperations):
     """Kendra's operations on the query indexes of a store; safe to use from several threads.
 
     Methods take Kendra's members by keyword and return what boto3 would. An index is named by its uid. `embedder`
-    serves every index in place of the one that its name says. Methods raise `client.exceptions.ClientError`, whose
-    `__cause__` is the error of `ragvec.errors`.
+    serves every index in place of the one that its name says, and fills new ones; they are made in `bucket`. `folders`
+    are those that stand for the buckets that requests name by S3Path. Methods raise `client.exceptions.ClientError`,
+    whose `__cause__` is the error of `ragvec.errors`, and `ParamValidationError` for what boto3 would not send.
     """
 
     def __init__(
@@ -35,8 +38,18 @@ class Client(SearchOperations, LearningOperations, IndexOperations):
         settings: Settings | None = None,
         account: str = ACCOUNT,
         region: str = REGION,
+        bucket: str = BUCKET,
+        folders: Folders | None = None,
     ) -> None:
-        super().__init__(store, embedder=embedder, settings=settings, account=account, region=region)
+        super().__init__(
+            store,
+            embedder=embedder,
+            settings=settings,
+            account=account,
+            region=region,
+            bucket=bucket,
+            folders=folders,
+        )
         self.exceptions = ClientExceptions(DIALECT)
         self.meta = SimpleNamespace(
             region_name=region,

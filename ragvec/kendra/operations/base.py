@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ragvec.api.client import ACCOUNT, REGION
 from ragvec.errors import IndexNotFound, InvalidRequest, RagvecError, ResourceNotFound
 from ragvec.kendra.errors import client_error
+from ragvec.kendra.files import Folders
 from ragvec.kendra.index import QueryIndex
 from ragvec.kendra.model.check import check_request
 from ragvec.kendra.problems import shown, unexpected
@@ -18,7 +19,10 @@ from ragvec.kendra.settings import Settings
 if TYPE_CHECKING:
     from ragvec.store import Store
 
-__all__ = ["Operations", "known"]
+__all__ = ["BUCKET", "Operations", "known"]
+
+BUCKET = "kendra"
+"""The bucket in which CreateIndex makes indexes, unless the client is told another."""
 
 _ID_LENGTH = 36
 
@@ -34,11 +38,15 @@ class Operations:
         settings: Settings | None = None,
         account: str = ACCOUNT,
         region: str = REGION,
+        bucket: str = BUCKET,
+        folders: Folders | None = None,
     ) -> None:
         self.store = store
         self.settings = settings or Settings()
         self.account = account
         self.region = region
+        self.bucket = bucket
+        self.folders: Folders = folders or {}
         self._embedder = embedder
         self._opened: dict[str, QueryIndex] = {}
         self._lock = Lock()
