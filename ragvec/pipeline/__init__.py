@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ragvec.limits import FileLimits
     from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
     from ragvec.pipeline.documents import Document, Failure
     from ragvec.pipeline.embedders import (
@@ -24,6 +25,7 @@ __all__ = [
     "Chunker",
     "Document",
     "Failure",
+    "FileLimits",
     "HashingEmbedder",
     "LangChainEmbedder",
     "MiniLMEmbedder",
@@ -34,18 +36,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("Chunk", "Chunker", "StructureChunker"), "chunk"),
-    **dict.fromkeys(("Document", "Failure"), "documents"),
-    **dict.fromkeys((name for name in __all__ if name.endswith("Embedder")), "embedders"),
-    "Report": "report",
-    "Pipeline": "run",
+    **dict.fromkeys(("Chunk", "Chunker", "StructureChunker"), "ragvec.pipeline.chunk"),
+    **dict.fromkeys(("Document", "Failure"), "ragvec.pipeline.documents"),
+    **dict.fromkeys((name for name in __all__ if name.endswith("Embedder")), "ragvec.pipeline.embedders"),
+    "FileLimits": "ragvec.limits",
+    "Report": "ragvec.pipeline.report",
+    "Pipeline": "ragvec.pipeline.run",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'ragvec.pipeline' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ragvec.pipeline.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
