@@ -133,10 +133,13 @@ class TextQuery(msgspec.Struct, frozen=True):
 
 class TextRanking(msgspec.Struct, frozen=True, eq=False):
     """The rows in which a term of one text query occurs, best first, ties by key: `rows` uint32 (n,), `scores` float32
-    (n,): BM25, see `ragvec.text.bm25`, with the statistics of the live rows, whatever the filter."""
+    (n,): BM25, see `ragvec.text.bm25`, with the statistics of the live rows, whatever the filter.
+
+    `once` is the score of a text of average length with each of the terms once in it, 0 where nothing was sought."""
 
     rows: RowArray
     scores: FloatVector
+    once: float = 0.0
 
 
 class Ranked(msgspec.Struct, frozen=True, eq=False):

@@ -101,6 +101,10 @@ class Statistics:
         df = self.frequency(term)
         return math.log1p((self.documents - df + 0.5) / (df + 0.5))
 
+    def once(self, query: Mapping[str, float]) -> float:
+        """The score of a text of average length with each term of `query` (term: weight) once in it."""
+        return sum(weight * self.idf(term) for term, weight in query.items())
+
     def term(self, text: str) -> _Term:
         """What is known of a term, at weight 1; kept for those used last."""
         found = self._known.get(text)

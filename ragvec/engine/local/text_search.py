@@ -185,7 +185,10 @@ def _ranking(
     )
     if trace is not None:
         trace.step("bm25", rows=snapshot.live if matches is None else matches.count, candidates=len(found.rows))
-    ranking = _by_key(snapshot, found.rows, found.scores, depth=depth)
+    ordered, scored = _by_key(snapshot, found.rows, found.scores, depth=depth)
+    ranking = TextRanking(
+        ordered, scored, _with_lists(snapshot, asked, lambda statistics: statistics.once(asked.terms))
+    )
     if trace is not None:
         trace.step("order", rows=len(found.rows), candidates=len(ranking.rows))
     return ranking
@@ -209,7 +212,7 @@ def _statistics(snapshot: Snapshot, feed: TextFeed) -> Statistics:
     return found
 
 
-def _by_key(snapshot: Snapshot, rows: RowArray, found: FloatVector, *, depth: int) -> TextRanking:
+def _by_key(snapshot: Snapshot, rows: RowArray, found: FloatVector, *, depth: int) -> tuple[RowArray, FloatVector]:
     """The best `depth`, in order of score, equal ones in byte order of key."""
     same = found[1:] == found[:-1]
     if same.any():
@@ -221,7 +224,7 @@ def _by_key(snapshot: Snapshot, rows: RowArray, found: FloatVector, *, depth: in
         ordered = [at for _, _, at in sorted(zip((-found[positions]).tolist(), keys, positions.tolist(), strict=True))]
         rows = rows.copy()
         rows[positions] = rows[ordered]
-    return TextRanking(rows[:depth], found[:depth])
+    return rows[:depth], found[:depth]
 
 
 def _distances(snapshot: Snapshot, ascending: RowArray, order: npt.NDArray[np.intp], vector: FloatVector) -> Distances:
