@@ -13,7 +13,8 @@ from typing import Any
 
 from ragvec.errors import InvalidFilter, InvalidRequest
 from ragvec.filters.nodes import And, Compare, Eq, Filter, In, Not, Operator, Or
-from ragvec.kendra.access import allowed, not_denied, principals
+from ragvec.kendra.access.lists import principals
+from ragvec.kendra.access.rules import PLAIN, Rules
 from ragvec.kendra.attributes import Schema, operand, read_strings, read_value
 from ragvec.kendra.limits import Limits
 from ragvec.kendra.problems import shown, unexpected
@@ -36,17 +37,24 @@ _TYPES_OF = {
 
 
 def compile_filter(
-    attribute_filter: Mapping[str, Any] | None, *, schema: Schema, limits: Limits, path: str = "AttributeFilter"
+    attribute_filter: Mapping[str, Any] | None,
+    *,
+    schema: Schema,
+    limits: Limits,
+    rules: Rules = PLAIN,
+    path: str = "AttributeFilter",
 ) -> Filter:
     """The AST that holds for the passages of exactly those documents that satisfy the filter; None restricts nothing.
 
-    Principals named by `_user_id` and `_group_ids` see what their condition allows, and never a document that denies
-    one of them, wherever in the filter the condition stands.
+    Principals named by `_user_id` and `_group_ids` see what their condition allows under the access `rules` of the
+    index, and never a document that denies one of them, wherever in the filter the condition stands. Those named by
+    several members of one OrAllFilters are one caller: who is in one level of a hierarchical access list as a user and
+    in another by a group is let through.
 
     Raises:
         InvalidFilter: unknown operator, wrong operand or value type, unknown field, too deep, too many members.
     """
-    compiler = _Compiler(schema, limits)
+    compiler = _Compiler(schema, limits, rules)
     raw: object = {} if attribute_filter is None else attribute_filter
     try:
         compiled = compiler.node(raw, level=0, negated=False, path=path)
@@ -56,7 +64,7 @@ def compile_filter(
         raise InvalidFilter(error.message, path=error.path) from error
     if not compiler.principals:
         return compiled
-    return And((compiled, not_denied(compiler.principals)))
+    return And((compiled, rules.not_denied(compiler.principals)))
 
 
 def leaves(where: Filter) -> Iterator[Filter]:
@@ -73,8 +81,8 @@ def leaves(where: Filter) -> Iterator[Filter]:
 class _Compiler:
     """One compilation; gathers the principals that the filter names."""
 
-    def __init__(self, schema: Schema, limits: Limits) -> None:
-        self.schema, self.limits = schema, limits
+    def __init__(self, schema: Schema, limits: Limits, rules: Rules) -> None:
+        self.schema, self.limits, self.rules = schema, limits, rules
         self.principals: list[str] = []
 
     def node(self, raw: object, *, level: int, negated: bool, path: str) -> Filter:
@@ -106,14 +114,21 @@ class _Compiler:
         longest = self.limits.filter_members
         if longest is not None and len(content) > longest:
             raise InvalidFilter(f"AttributeFilter cannot have a length of more than {longest}", path=path)
-        children = tuple(
-            self.node(child, level=level + 1, negated=negated, path=f"{path}[{i}]") for i, child in enumerate(content)
-        )
+        children: list[Filter] = []
+        names: list[str] = []
+        for i, child in enumerate(content):
+            if operator == "OrAllFilters" and _asks(child):
+                key, value = child["EqualsTo"]["Key"], child["EqualsTo"]["Value"]
+                names += self.named(key, "EqualsTo", value, negated=negated, path=f"{path}[{i}].EqualsTo")
+            else:
+                children.append(self.node(child, level=level + 1, negated=negated, path=f"{path}[{i}]"))
         if operator == "AndAllFilters":
-            return And(children)
+            return And(tuple(children))
+        if names:
+            children.append(self.rules.allowed(names))
         if not children:
             raise unexpected("at least one filter object", "an empty list", path=path)
-        return Or(children)
+        return Or(tuple(children))
 
     def condition(self, operator: str, content: object, *, negated: bool, path: str) -> Filter:
         if not isinstance(content, Mapping) or not isinstance(content.get("Key"), str) or "Value" not in content:
@@ -123,7 +138,7 @@ class _Compiler:
             raise InvalidFilter(f"Unknown member {shown(min(map(str, unknown)))} - at `{path}`", path=path)
         name, value = content["Key"], content["Value"]
         if name in ("_user_id", "_group_ids"):
-            return self.principal(name, operator, value, negated=negated, path=path)
+            return self.rules.allowed(self.named(name, operator, value, negated=negated, path=path))
         value_path = f"{path}.Value"
         member, read = read_value(value, path=value_path, limits=self.limits)
         if name == "_document_id":
@@ -149,8 +164,9 @@ class _Compiler:
             return And(tuple(Eq(name, text) for text in wanted))
         return Eq(name, wanted)
 
-    def principal(self, name: str, operator: str, value: object, *, negated: bool, path: str) -> Filter:
-        """A condition on who is asking: `_user_id` EqualsTo a text, `_group_ids` EqualsTo a list of them."""
+    def named(self, name: str, operator: str, value: object, *, negated: bool, path: str) -> tuple[str, ...]:
+        """The principals of a condition on who is asking: `_user_id` EqualsTo a text, `_group_ids` EqualsTo a list of
+        them; with the groups that principal mappings add."""
         member = "StringValue" if name == "_user_id" else "StringListValue"
         if operator != "EqualsTo" or not isinstance(value, Mapping) or list(value) != [member]:
             raise InvalidFilter(f"The key {name} takes EqualsTo with {member} only - at `{path}`", path=path)
@@ -158,6 +174,20 @@ class _Compiler:
             raise InvalidFilter(f"The key {name} says who is asking and cannot be negated - at `{path}`", path=path)
         texts = [value[member]] if name == "_user_id" else value[member]
         read = read_strings(texts, path=f"{path}.Value.{member}", limits=self.limits, most=self.limits.principals)
-        names = principals(read[0], ()) if name == "_user_id" else principals(None, read)
+        names = self.rules.expand(principals(read[0], ()) if name == "_user_id" else principals(None, read))
         self.principals.extend(names)
-        return allowed(names)
+        return names
+
+
+def _asks(node: object) -> bool:
+    """Whether a filter object is a condition on who is asking and nothing else."""
+    if not isinstance(node, Mapping):
+        return False
+    given = {name: content for name, content in node.items() if content is not None}
+    condition = given.get("EqualsTo")
+    return (
+        set(given) == {"EqualsTo"}
+        and isinstance(condition, Mapping)
+        and set(condition) == {"Key", "Value"}
+        and condition["Key"] in ("_user_id", "_group_ids")
+    )

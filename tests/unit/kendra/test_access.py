@@ -119,7 +119,7 @@ def test_no_context_restricts_nothing(context: Any) -> None:
     [
         ({"Token": "t"}, "Token is not supported: pass UserId and Groups instead - at `UserContext.Token`"),
         ({"Token": "t", "UserId": "u"}, "Expected either Token, or UserId and Groups, got both"),
-        ({"DataSourceGroups": []}, "DataSourceGroups is not supported"),
+        ({"DataSourceGroups": []}, "Expected 1 to 2048 groups, got 0 - at `UserContext.DataSourceGroups`"),
         ({"User": "u"}, "Unknown member 'User' - at `UserContext`"),
         ({"UserId": ""}, "Expected text of 1 to 200 characters, got 0 characters - at `UserContext.UserId`"),
         ({"UserId": "x" * 201}, "got 201 characters"),
