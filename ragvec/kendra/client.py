@@ -9,9 +9,11 @@ from ragvec.api.client import ACCOUNT, REGION
 from ragvec.api.exceptions import ClientExceptions
 from ragvec.kendra.errors import DIALECT
 from ragvec.kendra.files import Folders
+from ragvec.kendra.operations.access_controls import ACCESS_CONTROLS, AccessControlOperations
 from ragvec.kendra.operations.base import BUCKET
 from ragvec.kendra.operations.indexes import IndexOperations
 from ragvec.kendra.operations.learning import LEARNING, LearningOperations
+from ragvec.kendra.operations.principals import PRINCIPALS, PrincipalOperations
 from ragvec.kendra.operations.searching import SearchOperations
 from ragvec.kendra.settings import Settings
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 
-class Client(SearchOperations, LearningOperations, IndexOperations):
+class Client(SearchOperations, LearningOperations, AccessControlOperations, PrincipalOperations, IndexOperations):
     """Kendra's operations on the query indexes of a store; safe to use from several threads.
 
     Methods take Kendra's members by keyword and return what boto3 would. An index is named by its uid. `embedder`
@@ -72,6 +74,8 @@ class Client(SearchOperations, LearningOperations, IndexOperations):
 
 
 _OPERATIONS = {
+    **ACCESS_CONTROLS,
+    **PRINCIPALS,
     **LEARNING,
     "describe_index": "DescribeIndex",
     "list_indices": "ListIndices",

@@ -71,7 +71,7 @@ def _named(given: Mapping[str, object], *, limits: Limits, path: str) -> tuple[s
     user = None
     if "UserId" in given:
         user = read_name(given["UserId"], path=f"{path}.UserId", limits=limits)
-    groups = ()
+    groups: tuple[str, ...] = ()
     if "Groups" in given:
         entries = _list(given["Groups"], "group names", path=f"{path}.Groups", limits=limits)
         groups = tuple(read_name(group, path=f"{path}.Groups[{i}]", limits=limits) for i, group in enumerate(entries))
