@@ -98,7 +98,7 @@ def coverage(bm25: Floats, once: float) -> Floats:
 
 def _once(queries: tuple[TextQuery, ...], ranked: Ranked) -> float:
     """That of the text itself, where it is searched; else the largest of another field."""
-    own = {}
+    own: dict[str, float] = {}
     for query, ranking in zip(queries, ranked.texts, strict=True):
         own.setdefault(query.key, ranking.once / query.weight)  # the question's own words come first
     return own.get(TEXT, max(own.values(), default=0.0))

@@ -5,9 +5,9 @@ Tuning multiplies the odds of a document's relevance s, and so keeps it between 
     odds(s) = s ÷ (1 − s)        odds(tuned s) = odds(s) × product of the factors of all tuned fields
     factor of a field = 1 + (importance − usual) ÷ 3 × signal
 
-`usual` is 1, for `_document_title` 2, as in a Kendra index that nobody has configured, so that a field left at its
-default moves nothing; for a date with freshness it is 0, so that freshness alone moves something. Importance 10 with
-the full signal multiplies the odds by 4. The signal is between 0 and 1:
+`usual` is 1, for `_document_title` and `_excerpt_page_number` 2, as in a Kendra index that nobody has configured, so
+that a field left at its default moves nothing; for a date with freshness it is 0, so that freshness alone moves
+something. Importance 10 with the full signal multiplies the odds by 4. The signal is between 0 and 1:
 
 - text, a list of texts: the share of the query's words (stems, stop words left out) that the value has;
 - text with a value map: as well, a factor of its own, 1 + (number of the value − 1) ÷ 3 for a value in the map;
@@ -31,12 +31,12 @@ from typing import Any
 import msgspec
 
 from ragvec.errors import InvalidRequest
-from ragvec.kendra.attributes import Field
+from ragvec.kendra.attributes import Field, Schema
 from ragvec.kendra.problems import shown, unexpected
-from ragvec.pipeline.passages import DOCUMENT_TITLE
+from ragvec.pipeline.passages import DOCUMENT_TITLE, PAGE_NUMBER
 from ragvec.text.words import query_terms, words
 
-__all__ = ["DURATION", "Tuning", "effective", "factors", "read_relevance", "tuned", "usual_importance"]
+__all__ = ["DURATION", "Tuning", "configured", "effective", "factors", "read_relevance", "tuned", "usual_importance"]
 
 DURATION = 25_920_000
 """Seconds, 300 days: what Kendra shows for its own date fields."""
@@ -50,7 +50,7 @@ _APPLY = {
     "Freshness": ("DATE_VALUE",),
     "Duration": ("DATE_VALUE",),
     "RankOrder": _NUMBERS,
-    "ValueImportanceMap": ("STRING_VALUE", "BOOLEAN"),
+    "ValueImportanceMap": ("STRING_VALUE", "BOOLEAN", "DOUBLE"),
 }
 
 
@@ -78,7 +78,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
 
 def usual_importance(name: str) -> int:
     """The importance of a field that nobody has tuned."""
-    return 2 if name == DOCUMENT_TITLE else 1
+    return 2 if name in (DOCUMENT_TITLE, PAGE_NUMBER) else 1
 
 
 def read_relevance(value: object, *, field: Field, path: str) -> Tuning:
@@ -110,15 +110,24 @@ def read_relevance(value: object, *, field: Field, path: str) -> Tuning:
     )
 
 
+def configured(schema: Schema) -> tuple[Tuning, ...]:
+    """The tuning of the index itself, as its fields are configured. Raises as `read_relevance`."""
+    return tuple(
+        read_relevance(field.relevance, field=field, path=f"{field.name}.Relevance")
+        for field in schema.fields.values()
+        if field.relevance is not None
+    )
+
+
 def effective(
-    configured: Iterable[Tuning], overrides: Iterable[Tuning], *, as_kendra: bool = False
+    of_index: Iterable[Tuning], overrides: Iterable[Tuning], *, as_kendra: bool = False
 ) -> tuple[Tuning, ...]:
     """What is in force for a query: the tuning of the index, with each field that the query overrides replaced whole.
 
     With `as_kendra`, the service's two rules hold: without any tuning at the index overrides do nothing, and with
     overrides the other fields of the index are left at their usual importance.
     """
-    by_name = {tuning.field.name: tuning for tuning in configured if not tuning.neutral}
+    by_name = {tuning.field.name: tuning for tuning in of_index if not tuning.neutral}
     given = {tuning.field.name: tuning for tuning in overrides}
     if as_kendra and given:
         by_name = given if by_name else {}
@@ -160,7 +169,7 @@ def _signals(tuning: Tuning, values: Sequence[Any], asked: frozenset[str], now: 
 
 def _fresh(tuning: Tuning, age: float) -> float:
     lives = max(age, 0.0) / max(tuning.duration, 1)
-    return 2.0 ** -(lives if lives <= 1 else 1 + tuning.importance * (lives - 1))
+    return math.pow(2.0, -(lives if lives <= 1 else 1 + tuning.importance * (lives - 1)))
 
 
 def _beaten(values: Sequence[Any], *, descending: bool) -> list[float]:
