@@ -49,19 +49,26 @@ class Notes:
                 return after
         raise Conflict(f"The note {name!r} of {self.index!r} was changed by others {_ATTEMPTS} times in a row")
 
-    def append(self, name: str, entry: object) -> None:
-        """Add an entry to the journal of this name."""
-        unique = f"{time.time_ns():020d}-{os.urandom(4).hex()}"
+    def append(self, name: str, entry: object, *, at: int | None = None) -> str:
+        """Add an entry to the journal of this name and return its id; ids are in order of `at`, now by default, in
+        nanoseconds."""
+        unique = f"{time.time_ns() if at is None else at:020d}-{os.urandom(4).hex()}"
         self.index.set_property(f"{_PREFIX}{name}/{unique}", msgspec.to_builtins(entry))
+        return unique
+
+    def entries(self, name: str) -> list[str]:
+        """The ids of a journal's entries, oldest first."""
+        prefix = f"{_PREFIX}{name}/"
+        return [full.removeprefix(prefix) for full in self.index.property_names(prefix=prefix)]
+
+    def entry(self, name: str, entry: str, kind: type[T]) -> T | None:
+        """An entry of a journal by its id; None when it is gone."""
+        return _read(self.index.property(f"{_PREFIX}{name}/{entry}"), kind)
 
     def journal(self, name: str, kind: type[T]) -> dict[str, T]:
         """The entries of a journal by id, oldest first."""
-        found = {}
-        for full in self.index.property_names(prefix=f"{_PREFIX}{name}/"):
-            entry = _read(self.index.property(full), kind)
-            if entry is not None:
-                found[full.removeprefix(f"{_PREFIX}{name}/")] = entry
-        return found
+        found = {entry: self.entry(name, entry, kind) for entry in self.entries(name)}
+        return {entry: value for entry, value in found.items() if value is not None}
 
     def forget(self, name: str, entry: str) -> None:
         """Remove an entry of a journal by its id."""

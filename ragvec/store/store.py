@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ class Store:
             LocalEngine(path, read_only=read_only, backend=backend) if path is not None else _given(engine)
         )
         self._session = Session(self.engine, NATIVE, account="000000000000", region="local")
+        self._closing: list[Callable[[], None]] = []
 
     def __enter__(self) -> Store:
         return self
@@ -133,7 +135,13 @@ class Store:
 
     def close(self) -> None:
         """Wait for background work and release files; the store opens them again when it is used again."""
+        for finish in self._closing:
+            finish()
         self.engine.close()
+
+    def on_close(self, finish: Callable[[], None]) -> None:
+        """Have `finish` called at the beginning of every `close`, while the store can still be written."""
+        self._closing.append(finish)
 
     def _folder(self) -> Path:
         if not isinstance(self.engine, LocalEngine):
