@@ -20,6 +20,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ragvec.engine.local.wal import broken_log
 from tests.torture import workload
 from tests.torture.disk import Control, Entry, Kind, compile_shim, environment, read_log
 from tests.torture.power_disk import Disk, Keep, keep_all, keep_none
@@ -159,6 +160,8 @@ def _check(write: Callable[[Path], None], folder: Path, notes: bytes, *, where: 
     place, journal = folder / "after", folder / "journal-then"
     write(place)
     journal.write_bytes(notes)
+    for log in place.rglob("*.sqlite-wal"):
+        assert broken_log(log) is None, f"{where}: what was not written counts as damage to {log}"
     try:
         workload.check(place / "store", journal)
     except Exception as error:

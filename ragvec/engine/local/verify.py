@@ -34,6 +34,7 @@ from ragvec.engine.local.sqlite import Database
 from ragvec.engine.local.verification import CheckedIndex, Problem, Severity, Verification
 from ragvec.engine.local.verify_derived import Listed, check_postings, check_segments, check_texts, reason
 from ragvec.engine.local.verify_records import Report, check_database, check_records
+from ragvec.engine.local.wal import BrokenLog, broken_log
 from ragvec.engine.protocol import IndexSpec
 from ragvec.errors import NotAStore, StoreError, StoreTooNew
 
@@ -134,6 +135,7 @@ class _Verify:
 
     def run(self) -> Verification:
         listed = self._folders()
+        broken = self._broken_logs(listed)
         self._total = _bytes_below(self._folder.path) if self._progress is not None else 0
         known = known_indexes(self._folder)
         self._catalog()
@@ -143,6 +145,7 @@ class _Verify:
                 specs[uid] = spec
         for uid, spec in specs.items():
             self._index(uid, spec, format_=known.format)
+        self._logs(broken, specs)
         self._strangers(listed, specs, readable=known.readable)
         self._advance(max(0, self._total - self._done))
         self._problems.sort(key=lambda problem: (_ORDER[problem.severity], problem.file, problem.row or 0))
@@ -155,6 +158,32 @@ class _Verify:
             bytes=self._done,
             seconds=time.monotonic() - self._started,
         )
+
+    def _broken_logs(self, listed: list[str]) -> dict[Path, BrokenLog]:
+        """What a crash left and was damaged since; the first to open an SQLite file drops what is behind the damage."""
+        files = [self._folder.catalog]
+        for uid in listed:
+            index = self._folder.indexes / uid
+            files += [GenerationFolder(index, number).records for number in generations(index)]
+        found = {}
+        for file in files:
+            log = file.with_name(f"{file.name}-wal")
+            try:
+                broken = broken_log(log)
+            except OSError:
+                continue  # what cannot be read is told of the file that it belongs to
+            if broken is not None:
+                found[log] = broken
+        return found
+
+    def _logs(self, broken: dict[Path, BrokenLog], specs: dict[str, IndexSpec]) -> None:
+        for log, (byte, commits) in broken.items():
+            place = log.relative_to(self._folder.path).as_posix()
+            spec = specs.get(log.parent.parent.name)
+            report = Report(bucket=spec.bucket, index=spec.name) if spec is not None else Report()
+            what = f"it is damaged, and the {commits} latest commits in it are lost with the first use of the store"
+            report.add("primary", place, what, remedy="goes on without them", byte=byte)
+            self._problems += report.problems
 
     def _advance(self, count: int) -> None:
         self._done += count
