@@ -10,14 +10,17 @@ if TYPE_CHECKING:
     from ragvec.kendra.index import QueryIndex
     from ragvec.kendra.limits import KENDRA, NATIVE, Limits
     from ragvec.kendra.relevance import Scale
+    from ragvec.kendra.request.native import CollapseBy, Facet
     from ragvec.kendra.settings import Settings
 
-__all__ = ["KENDRA", "NATIVE", "Client", "Limits", "QueryIndex", "Scale", "Settings"]
+__all__ = ["KENDRA", "NATIVE", "Client", "CollapseBy", "Facet", "Limits", "QueryIndex", "Scale", "Settings"]
 
 _HOMES = {
     "KENDRA": "limits",
     "NATIVE": "limits",
     "Client": "client",
+    "CollapseBy": "request.native",
+    "Facet": "request.native",
     "Limits": "limits",
     "QueryIndex": "index",
     "Scale": "relevance",

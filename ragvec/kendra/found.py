@@ -32,7 +32,8 @@ class Found(msgspec.Struct, frozen=True, eq=False):
 
     `score` is its relevance, None when there was no text; `metadata` are the passage's as stored, without its text when
     that was not read. `similarity` is the cosine to the query, `bm25` the score of its words, where they were computed.
-    `group` are the other documents of its group, best first, in a collapsed result; None elsewhere.
+    `group` are other documents of its group, as many as are shown, in a collapsed result, and `group_size` how many the
+    group has in all; None elsewhere.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Found(msgspec.Struct, frozen=True, eq=False):
     similarity: float | None = None
     bm25: float | None = None
     group: tuple[Found, ...] | None = None
+    group_size: int | None = None
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -118,6 +120,7 @@ class FacetCounts(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True, eq=False):
     """One page of what was found: `answers`, then `faqs`, then the documents `items`, as far as the page holds them.
     `total` counts everything found, of all kinds, `reachable` what paging can get to. `featured` stand above the page.
+    `words` is the text that was searched for, less operators, and `synonyms` are what a thesaurus adds to it.
     """
 
     items: tuple[Found, ...]
@@ -131,6 +134,8 @@ class Outcome(msgspec.Struct, frozen=True, eq=False):
     featured: tuple[Found, ...] = ()
     warnings: tuple[str, ...] = ()
     correction: Correction | None = None
+    words: str = ""
+    synonyms: tuple[str, ...] = ()
 
     @property
     def pages(self) -> int:

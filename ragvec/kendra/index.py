@@ -12,18 +12,33 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from ragvec.errors import InvalidRequest
 from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.kendra.access import principals, visible_to
+from ragvec.kendra.access import Rules, principals, restriction
 from ragvec.kendra.attributes import Schema
+from ragvec.kendra.configuration import configuration_of
 from ragvec.kendra.embedders import embedder_for
 from ragvec.kendra.found import Outcome
+from ragvec.kendra.itemize import passage_items, search_results
+from ragvec.kendra.items import new_query_id
 from ragvec.kendra.limits import NATIVE
+from ragvec.kendra.notes import Notes
 from ragvec.kendra.problems import shown, unexpected
-from ragvec.kendra.query import find_documents
+from ragvec.kendra.query import Search, find_documents
 from ragvec.kendra.relevance import Scale, scale_for
-from ragvec.kendra.request import FacetRequest, Request, SortKey, conjunction, in_language, paging
-from ragvec.kendra.results import Passages, SearchResults, passage_items, search_results
+from ragvec.kendra.request import Request, conjunction, in_language, paging
+from ragvec.kendra.request.native import (
+    Boosts,
+    CollapseBy,
+    Facets,
+    boosts_of,
+    collapse_of,
+    facets_of,
+    sorting_of,
+)
+from ragvec.kendra.results import Passages, SearchResults
 from ragvec.kendra.retrieve import find_passages
 from ragvec.kendra.settings import Settings
 from ragvec.kendra.where import attribute_condition
@@ -39,14 +54,19 @@ class QueryIndex:
     """Search by text in an index that the pipeline filled.
 
     `embedder` is needed only where the one that filled the index cannot be had by its name; it is given as to the
-    pipeline. `settings` lift Kendra's limits by default. Nothing is read and no model loaded before the first search.
+    pipeline. `settings` lift Kendra's limits by default. `reader` finds answers in passages in place of that
+    shipped. Nothing is read and no model loaded before the first search.
     """
 
-    def __init__(self, index: Index, *, embedder: Any = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self, index: Index, *, embedder: Any = None, settings: Settings | None = None, reader: Any = None
+    ) -> None:
         if not isinstance(index, Index):
             raise InvalidRequest(f"Expected an index, as `store.bucket(…).index(…)` gives, got {index!r}", path="index")
         self.index = index
         self.settings = settings or Settings(limits=NATIVE)
+        self.notes = Notes(index)
+        self.reader = reader
         self._given = embedder
 
     def __repr__(self) -> str:
@@ -60,7 +80,9 @@ class QueryIndex:
     @property
     def schema(self) -> Schema:
         """The fields of the index as they are now."""
-        return Schema.of(self.index.property(ATTRIBUTES_PROPERTY) or {}, strict=self.settings.strict_fields)
+        recorded, configured = self.index.property(ATTRIBUTES_PROPERTY) or {}, configuration_of(self.index)
+        fields = None if configured is None else configured.fields
+        return Schema.of(recorded, strict=self.settings.strict_fields, configured=fields)
 
     @property
     def scale(self) -> Scale:
@@ -75,37 +97,62 @@ class QueryIndex:
         text: str | None = None,
         *,
         where: Mapping[str, Any] | Filter | None = None,
-        facets: Sequence[str] | Mapping[str, int | None] = (),
+        facets: Facets = (),
         sort: str | Sequence[str] | None = None,
         page: int = 1,
         page_size: int = 10,
         user: str | None = None,
         groups: Sequence[str] | None = None,
+        token: str | None = None,
+        collapse: str | CollapseBy | None = None,
+        boost: Boosts | None = None,
+        answers: bool = True,
+        spelling: bool = False,
+        syntax: bool = True,
     ) -> SearchResults:
         """The documents found for `text`, best first, or without text all documents, in order of id.
 
         `where` is a filter on attributes as `Index.query` takes it, in which dates may stand as datetime or ISO 8601
         text. `facets` names attributes to count, each by its ten most frequent values unless a mapping gives another
-        number (None: all). `sort` names attributes to order by, with "-" before the name descending; ties stay in
-        order of relevance. With `user` or `groups` (also an empty list), only what they may see is found.
+        number (None: all) or an interval of dates ("month"), or a `Facet` says more. `sort` names attributes to order
+        by, with "-" before the name descending; ties stay in order of relevance. `collapse` shows documents that share
+        an attribute as one. `boost` gives attributes an importance from 1 to 10, or Kendra's `Relevance` in full.
+
+        With `user`, `groups` (also an empty list) or a `token`, only what they may see is found. On the first page,
+        `answers` reads answers from the documents and finds FAQ rows. `spelling` looks for misspelt words. `syntax`
+        gives AND, OR, NOT, "phrases", wild* cards and field:value in the text their meaning.
 
         Raises:
             InvalidRequest: an unknown attribute, a wrong type, a page below 1; see also `embedder`.
         """
-        if text is not None and not isinstance(text, str):
-            raise InvalidRequest(f"Expected text, got {text!r} - at `text`", path="text")
-        schema = self.schema
-        number, size = paging(page, page_size, limits=self.settings.limits)
-        request = Request(
-            text=text if text and text.strip() else None,
-            where=self._restriction(where, user=user, groups=groups, schema=schema),
-            facets=self._facets(facets, schema),
-            sort=_sorting(sort, schema),
-            page=number,
-            page_size=size,
+        request = self._request(
+            text,
+            where=where,
+            page=page,
+            page_size=page_size,
+            user=user,
+            groups=groups,
+            token=token,
+            boost=boost,
+            syntax=syntax,
         )
+        schema = self.schema
+        request = msgspec.structs.replace(
+            request,
+            facets=facets_of(facets, schema, self.settings),
+            sort=sorting_of(sort, schema),
+            collapse=collapse_of(collapse, schema),
+            answers=answers,
+            faqs=answers,
+            featured=True,
+            beside=True,
+            spelling=spelling,
+        )
+        query_id = new_query_id()
         outcome = self.documents(request)
-        return search_results(outcome, request, schema=schema, scale=self.scale, limits=self.settings.limits)
+        return search_results(
+            outcome, request.text, schema=schema, scale=self.scale, limits=self.settings.limits, query_id=query_id
+        )
 
     def retrieve(
         self,
@@ -116,6 +163,8 @@ class QueryIndex:
         page_size: int = 10,
         user: str | None = None,
         groups: Sequence[str] | None = None,
+        token: str | None = None,
+        boost: Boosts | None = None,
     ) -> Passages:
         """The passages found for `text`, best first; several may come from one document, none repeats most of another.
 
@@ -123,32 +172,64 @@ class QueryIndex:
         """
         if not text.strip():
             raise unexpected("text", shown(text), path="text")
-        schema = self.schema
-        number, size = paging(page, page_size, limits=self.settings.limits)
-        where = self._restriction(where, user=user, groups=groups, schema=schema)
-        request = Request(text=text, where=where, page=number, page_size=size)
-        return passage_items(self.passages(request), schema=schema, scale=self.scale)
+        request = self._request(
+            text, where=where, page=page, page_size=page_size, user=user, groups=groups, token=token, boost=boost
+        )
+        return passage_items(self.passages(request), schema=self.schema, scale=self.scale)
 
     def documents(self, request: Request) -> Outcome:
-        """The page of documents that a checked request asks for."""
-        return find_documents(self.index, request, embed=self._embed, scale=self.scale, settings=self.settings)
+        """The page of results that a checked request asks for."""
+        search = Search(
+            index=self.index,
+            schema=self.schema,
+            scale=self.scale,
+            settings=self.settings,
+            notes=self.notes,
+            embedder=lambda: self.embedder,
+            reader=self.reader,
+        )
+        return find_documents(search, request)
 
     def passages(self, request: Request) -> Outcome:
         """The page of passages that a checked request asks for."""
-        return find_passages(self.index, request, embed=self._embed, scale=self.scale, settings=self.settings)
+        found = find_passages(self.index, request, embed=self._embed, scale=self.scale, settings=self.settings)
+        return msgspec.structs.replace(found, words=request.text or "")
+
+    def _request(
+        self,
+        text: str | None,
+        *,
+        where: Mapping[str, Any] | Filter | None,
+        page: int,
+        page_size: int,
+        user: str | None,
+        groups: Sequence[str] | None,
+        token: str | None,
+        boost: Boosts | None,
+        syntax: bool = False,
+    ) -> Request:
+        """What `search` and `retrieve` ask for alike."""
+        if text is not None and not isinstance(text, str):
+            raise InvalidRequest(f"Expected text, got {text!r} - at `text`", path="text")
+        number, size = paging(page, page_size, limits=self.settings.limits)
+        schema = self.schema
+        access = self._access(user=user, groups=groups, token=token)
+        return Request(
+            text=text if text and text.strip() else None,
+            where=conjunction(self._condition(where, schema), access),
+            access=access,
+            page=number,
+            page_size=size,
+            overrides=boosts_of(boost, schema),
+            user=user,
+            syntax=syntax,
+        )
 
     def _embed(self, text: str) -> FloatVector:
         vector: FloatVector = self.embedder.embed_query(text)
         return vector
 
-    def _restriction(
-        self,
-        where: Mapping[str, Any] | Filter | None,
-        *,
-        user: str | None,
-        groups: Sequence[str] | None,
-        schema: Schema,
-    ) -> Filter:
+    def _condition(self, where: Mapping[str, Any] | Filter | None, schema: Schema) -> Filter:
         condition: Filter = EVERYTHING
         if where is not None:
             condition = attribute_condition(
@@ -157,20 +238,15 @@ class QueryIndex:
                 non_filterable=self.index.non_filterable,
                 complete=self.index.property(ATTRIBUTES_PROPERTY) is not None,
             )
-        condition = in_language(condition, settings=self.settings)
+        return in_language(condition, settings=self.settings)
+
+    def _access(self, *, user: str | None, groups: Sequence[str] | None, token: str | None) -> Filter:
         if isinstance(groups, str):
             raise InvalidRequest(f"Expected a list of groups, got the text {groups!r} - at `groups`", path="groups")
+        if token is not None and (user is not None or groups is not None):
+            raise unexpected("either `token`, or `user` and `groups`", "both", path="token")
         if user is None and groups is None:
-            return condition
-        return conjunction(condition, visible_to(principals(user, groups or ())))
-
-    def _facets(self, facets: Sequence[str] | Mapping[str, int | None], schema: Schema) -> tuple[FacetRequest, ...]:
-        if not isinstance(facets, Mapping):
-            names = [facets] if isinstance(facets, str) else facets
-            facets = dict.fromkeys(names, self.settings.limits.facet_values_default)
-        return tuple(FacetRequest(schema.facetable(name, path="facets"), most) for name, most in facets.items())
-
-
-def _sorting(sort: str | Sequence[str] | None, schema: Schema) -> tuple[SortKey, ...]:
-    names = [sort] if isinstance(sort, str) else sort or ()
-    return tuple(SortKey(schema.sortable(name.removeprefix("-"), path="sort"), name.startswith("-")) for name in names)
+            context = None if token is None else {"Token": token}
+            return restriction(context, notes=self.notes, limits=self.settings.limits)
+        rules = Rules.of(self.notes)
+        return rules.visible_to(rules.expand(principals(user, groups or ())))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ragvec.kendra.request import SortKey
+from ragvec.kendra.request.asked import SortKey
 
 if TYPE_CHECKING:
     from ragvec.kendra.found import Found

@@ -26,13 +26,13 @@ class SearchOperations(Operations):
     def _query(self, members: Mapping[str, Any]) -> dict[str, Any]:
         target = self._index(members.get("IndexId"))
         schema, limits = target.schema, self.settings.limits
-        request = read_query(members, schema=schema, settings=self.settings)
+        request = read_query(members, schema=schema, settings=self.settings, notes=target.notes)
         outcome, query_id = target.documents(request), new_query_id()
         return render_query(outcome, request, schema=schema, scale=target.scale, limits=limits, query_id=query_id)
 
     def _retrieve(self, members: Mapping[str, Any]) -> dict[str, Any]:
         target = self._index(members.get("IndexId"))
         schema, limits = target.schema, self.settings.limits
-        request = read_retrieve(members, schema=schema, settings=self.settings)
+        request = read_retrieve(members, schema=schema, settings=self.settings, notes=target.notes)
         outcome, query_id = target.passages(request), new_query_id()
         return render_retrieve(outcome, request, schema=schema, scale=target.scale, limits=limits, query_id=query_id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from ragvec.errors import InvalidRequest
 from ragvec.filters.nodes import Eq, Filter
-from ragvec.kendra.access import user_context
+from ragvec.kendra.access import restriction, user_context
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.filters import compile_filter, leaves
 from ragvec.kendra.problems import shown, unexpected
@@ -136,7 +136,9 @@ def _spelling(value: object) -> bool:
 def _access(context: object, *, settings: Settings, notes: Notes | None) -> Filter:
     if context is not None and not isinstance(context, Mapping):
         raise unexpected("an object", shown(context), path="UserContext")
-    return user_context(context, limits=settings.limits)
+    if notes is None:
+        return user_context(context, limits=settings.limits)
+    return restriction(context, notes=notes, limits=settings.limits)
 
 
 def _where(given: Mapping[str, Any], access: Filter, *, schema: Schema, settings: Settings) -> Filter:

@@ -334,25 +334,52 @@ def test_sorting_that_is_refused(client: Client, filled: Index, members: dict[st
         ({"QueryText": "x" * 1001}, "Expected at most 1000 characters, got 1001 - at `QueryText`"),
         ({"QueryText": 7}, "Invalid type for parameter QueryText, value: 7"),
         ({"QueryText": "a", "Query": "b"}, 'Unknown parameter in input: "Query", must be one of: IndexId'),
-        ({"QueryText": "a", "QueryResultTypeFilter": "ANSWER"}, "QueryResultTypeFilter ANSWER is not supported"),
         (
             {"QueryText": "a", "QueryResultTypeFilter": "FOO"},
             "Expected one of DOCUMENT, QUESTION_ANSWER, ANSWER, got 'FOO'",
         ),
         (
-            {"QueryText": "a", "CollapseConfiguration": {"DocumentAttributeKey": "team"}},
-            "CollapseConfiguration is not supp",
-        ),
-        (
-            {"QueryText": "a", "SpellCorrectionConfiguration": {"IncludeQuerySpellCheckSuggestions": True}},
-            "SpellCorrectionConfiguration is not supported",
+            {"QueryText": "a", "CollapseConfiguration": {"DocumentAttributeKey": "tags"}},
+            "'tags' is not sortable - at `CollapseConfiguration.DocumentAttributeKey`",
         ),
         (
             {
                 "QueryText": "a",
-                "DocumentRelevanceOverrideConfigurations": [{"Name": "rank", "Relevance": {"Importance": 2}}],
+                "CollapseConfiguration": {"DocumentAttributeKey": "team", "MissingAttributeKeyStrategy": "DROP"},
             },
-            "DocumentRelevanceOverrideConfigurations is not supported",
+            "Expected one of COLLAPSE, IGNORE, EXPAND, got 'DROP'",
+        ),
+        (
+            {
+                "QueryText": "a",
+                "CollapseConfiguration": {
+                    "DocumentAttributeKey": "team",
+                    "ExpandConfiguration": {"MaxExpandedResultsPerItem": 101},
+                },
+            },
+            "Expected a whole number from 0 to 100, got 101 - at "
+            "`CollapseConfiguration.ExpandConfiguration.MaxExpandedResultsPerItem`",
+        ),
+        (
+            {
+                "QueryText": "a",
+                "DocumentRelevanceOverrideConfigurations": [{"Name": "nope", "Relevance": {"Importance": 2}}],
+            },
+            "has no field 'nope' - at `DocumentRelevanceOverrideConfigurations[0].Name`",
+        ),
+        (
+            {
+                "QueryText": "a",
+                "DocumentRelevanceOverrideConfigurations": [{"Name": "rank", "Relevance": {"Importance": 11}}],
+            },
+            "Expected a whole number from 1 to 10, got 11",
+        ),
+        (
+            {
+                "QueryText": "a",
+                "DocumentRelevanceOverrideConfigurations": [{"Name": "rank", "Relevance": {"Importance": 2}}] * 2,
+            },
+            "The field 'rank' is there twice",
         ),
         ({"QueryText": "a", "VisitorId": "-"}, "at `VisitorId`"),
         ({"QueryText": "a", "UserContext": "alice"}, "Invalid type for parameter UserContext, value: alice"),
