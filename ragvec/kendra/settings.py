@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from ragvec.kendra.access.keys import GivenKeys
 from ragvec.kendra.limits import KENDRA, Limits
 from ragvec.kendra.relevance import Scale
 
@@ -25,7 +26,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `date_interval`: facets over dates count by "year", "quarter", "month", "week", "day" or "hour" instead of by value.
     `disjunctive_facets`: a facet counts as if the filter did not restrict its own field.
     Kendra has neither.
+    `journal`: queries are recorded with the index, for suggestions, feedback and analytics.
     `strict_fields`: fields have the flags of a Kendra index nobody has configured, as `Schema.of` tells.
+    `token_keys`: by the URL or ARN that an index names, a file with the keys by which JSON Web Tokens are verified, or
+    its content: a JSON Web Key Set, a key, or PEM. Nothing is fetched then.
     """
 
     limits: Limits = KENDRA
@@ -35,3 +39,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     strict_fields: bool = False
     date_interval: Interval | None = None
     disjunctive_facets: bool = False
+    token_keys: GivenKeys = {}
+    journal: bool = True

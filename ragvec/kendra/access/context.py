@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ragvec.errors import InvalidRequest
 from ragvec.filters.nodes import EVERYTHING, Filter
+from ragvec.kendra.access.keys import GivenKeys
 from ragvec.kendra.access.lists import principals, read_data_source_id, read_name
 from ragvec.kendra.access.rules import PLAIN, Rules
+from ragvec.kendra.access.tokens import caller, read_token_configuration
 from ragvec.kendra.limits import Limits
 from ragvec.kendra.problems import shown, unexpected
 
@@ -26,20 +28,37 @@ def restriction(
     notes: Notes,
     limits: Limits,
     rules: Rules | None = None,
+    keys: GivenKeys | None = None,
     path: str = "UserContext",
 ) -> Filter:
     """What a request's `UserContext` restricts results to in the index of these notes.
 
     Without a context nothing is restricted, but in an index whose policy is USER_TOKEN, where only what is public is
     seen then. The groups of users come with principal mappings. `rules` are those of the notes, where they are read
-    already.
+    already; `keys` stand for those at a URL or under an ARN by which tokens are verified.
 
     Raises:
-        InvalidRequest: a token together with a user or groups, a token where the index has no configuration for one,
-            an unknown member, wrong types or lengths.
+        InvalidRequest: a token together with a user or groups, a token in an index that takes none, an unknown member,
+            wrong types or lengths.
         AccessDenied: the token is not valid.
+        MissingExtra: PyJWT, which verifies tokens, is not installed.
     """
-    return user_context(context, limits=limits, rules=rules or Rules.of(notes), path=path)
+    given = _given(context, path=path)
+    policy, tokens = _policy(notes)
+    if not given and policy == "ATTRIBUTE_FILTER":
+        return EVERYTHING
+    rules = rules or Rules.of(notes)
+    if "Token" not in given:
+        return rules.visible_to(rules.expand(_named(given, limits=limits, path=path)))
+    configuration = read_token_configuration(tokens)
+    if policy != "USER_TOKEN" or configuration is None:
+        needs = "UserContextPolicy USER_TOKEN" if policy != "USER_TOKEN" else "UserTokenConfigurations"
+        raise InvalidRequest(
+            f"The index takes no tokens: it would need {needs}. Pass UserId and Groups instead - at `{path}.Token`",
+            path=f"{path}.Token",
+        )
+    user, groups = caller(given["Token"], configuration, keys=keys or {}, limits=limits, path=f"{path}.Token")
+    return rules.visible_to(rules.expand(principals(user, groups)))
 
 
 def user_context(
@@ -52,6 +71,16 @@ def user_context(
             f"Token is not supported: pass UserId and Groups instead - at `{path}.Token`", path=f"{path}.Token"
         )
     return rules.visible_to(rules.expand(_named(given, limits=limits, path=path))) if given else EVERYTHING
+
+
+def _policy(notes: Notes) -> tuple[str, list[dict[str, Any]]]:
+    """The UserContextPolicy and the UserTokenConfigurations of an index."""
+    from ragvec.kendra.configuration import configuration_of
+
+    configuration = configuration_of(notes.index)
+    if configuration is None:
+        return "ATTRIBUTE_FILTER", []
+    return configuration.policy, configuration.user_tokens
 
 
 def _given(context: Mapping[str, object] | None, *, path: str) -> dict[str, object]:
