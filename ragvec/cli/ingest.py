@@ -69,7 +69,9 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
     parser.add_argument(
         "--text",
         metavar="LANG",
-        help="search the words of passages too, in a language: en fr es pt it de nl zh ja ko, or any",
+        default="auto",
+        help="search the words of passages, titles and headings in a language: en fr es pt it de nl zh ja ko, or any; "
+        "none does not (default: %(default)s, which is en for a new index, and leaves one that has documents as it is)",
     )
     parser.add_argument("--chunk-tokens", metavar="N", type=count, help="longest passage, in tokens of the embedder")
     parser.add_argument("--overlap", metavar="N", type=count, help="tokens that a passage repeats of the one before it")
@@ -114,11 +116,12 @@ def _pipeline(index: Index, arguments: argparse.Namespace) -> Pipeline:
     embedder = arguments.embedder
     if embedder is None and index.exists():
         embedder = embedder_name(index)
-    pipeline = Pipeline(index=index, embedder=embedder, text=arguments.text)
+    text = None if arguments.text == "none" else arguments.text
+    pipeline = Pipeline(index=index, embedder=embedder, text=text)
     if arguments.chunk_tokens is None and arguments.overlap is None:
         return pipeline
     chunker = _chunker(pipeline, arguments)
-    return Pipeline(index=index, embedder=pipeline.embedder, chunker=chunker, text=arguments.text)
+    return Pipeline(index=index, embedder=pipeline.embedder, chunker=chunker, text=text)
 
 
 def _check_embedder(name: str) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "PASSAGES",
     "SOURCE_URI",
     "TEXT",
+    "TEXT_FIELDS",
     "VERSION",
     "VIEW_COUNT",
     "AttributeType",
@@ -70,6 +71,9 @@ ACL_DENY = "_acl_deny"
 DEFAULT_LANGUAGE = "en"
 NON_FILTERABLE = (TEXT, HEADING, HASH)
 """What an index made by the pipeline declares non-filterable."""
+
+TEXT_FIELDS = (TEXT, DOCUMENT_TITLE, HEADING)
+"""Where the words of passages are searched."""
 
 EMBEDDER_PROPERTY = "embedder"
 """Index property {"name": str, "dimension": int}: who filled the index."""

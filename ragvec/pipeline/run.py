@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ragvec.errors import DocumentError, EmbedderMismatch, InvalidRequest, TextFieldExists
+from ragvec.errors import DocumentError, EmbedderMismatch, IndexExists, InvalidRequest, TextFieldExists
 from ragvec.limits import FileLimits
 from ragvec.pipeline.attributes import typed
 from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
@@ -21,9 +21,11 @@ from ragvec.pipeline.load import Source, expected_documents, load
 from ragvec.pipeline.manifest import Manifest
 from ragvec.pipeline.passages import (
     ATTRIBUTES_PROPERTY,
+    DEFAULT_LANGUAGE,
     EMBEDDER_PROPERTY,
     NON_FILTERABLE,
     TEXT,
+    TEXT_FIELDS,
     AttributeType,
     Passage,
 )
@@ -34,7 +36,10 @@ from ragvec.protocols import Embedder
 from ragvec.store import Index
 from ragvec.types import FloatMatrix
 
-__all__ = ["Pipeline"]
+__all__ = ["AUTO", "Pipeline"]
+
+AUTO = "auto"
+"""Search the words of passages in English, in an index that nobody has filled or prepared yet."""
 
 _WINDOW = 512
 """Chunks that are embedded and written together: what an interruption can cost, and among which lengths are sorted."""
@@ -49,15 +54,19 @@ class Pipeline:
     The index and its bucket are made when they are missing. `embedder` is an embedder, a name ("minilm", "hashing:256",
     a folder, a model on the Hub), LangChain embeddings or a function; None is all-MiniLM-L6-v2. `chunker` None is a
     `StructureChunker` that measures with the embedder's tokenizer and leaves room for title and headings in what the
-    model reads. With `text`, the words of passages are searched too (`index.query(text=…)`): in a language, such as
-    "en", or in "any"; an index that has that already keeps it.
+    model reads.
+
+    The words of passages, titles and headings are searched too (`index.query(text=…)`), in the language `text`, such as
+    "en", or in "any"; an index that has that already keeps it. With "auto" this is so in English for an index that the
+    pipeline is the first to fill, unless it has text fields of its own, and any other index stays as it is. None adds
+    no text search.
 
     Raises:
         MissingExtra, ModelError: the embedder cannot be made. InvalidRequest: `chunker` is none.
     """
 
     def __init__(
-        self, *, index: Index, chunker: Chunker | None = None, embedder: Any = None, text: str | None = None
+        self, *, index: Index, chunker: Chunker | None = None, embedder: Any = None, text: str | None = AUTO
     ) -> None:
         if not isinstance(index, Index):
             raise InvalidRequest(f"Expected an index, as `store.bucket(…).index(…)` gives, got {index!r}", path="index")
@@ -99,9 +108,7 @@ class Pipeline:
             InvalidRequest, MissingExtra: there is no text search in the language, or the index has it in another.
             ModelError: the model cannot be loaded. StoreError: the store cannot be read or written.
         """
-        _prepare(self.index, self.embedder)
-        if self.text is not None:
-            _prepare_text(self.index, self.text)
+        _prepare(self.index, self.embedder, text=self.text)
         bar = Progress(shown=progress, total=expected_documents(source, glob=glob) if progress else None)
         run = _Run(self, bar, id_prefix)
         try:
@@ -303,13 +310,25 @@ def _default_chunker(embedder: Embedder) -> StructureChunker:
     return StructureChunker(tokenizer_of(embedder), max_tokens=most)
 
 
-def _prepare(index: Index, embedder: Embedder) -> None:
-    """Make the index if need be, and see that it is this embedder's."""
+def _prepare(index: Index, embedder: Embedder, *, text: str | None) -> None:
+    """Make the index if need be, and see that it is this embedder's and that words are searched as `text` says."""
     bucket = index.bucket
     if not bucket.exists():
         bucket.store.create_bucket(bucket.name, exist_ok=True)
     if not index.exists():
-        bucket.create_index(index.name, dimension=embedder.dimension, non_filterable=NON_FILTERABLE, exist_ok=True)
+        with suppress(IndexExists):  # by another process, just now, perhaps with text fields
+            bucket.create_index(index.name, dimension=embedder.dimension, non_filterable=NON_FILTERABLE)
+    if text == AUTO:
+        fresh = index.property(EMBEDDER_PROPERTY) is None and not index.text_fields and not index.count()
+        text = DEFAULT_LANGUAGE if fresh else None
+    _own(index, embedder)
+    if text is not None:
+        _prepare_text(index, text)
+
+
+def _own(index: Index, embedder: Embedder) -> None:
+    """See that the index is this embedder's."""
+    bucket = index.bucket
     ours = {"name": embedder.name, "dimension": embedder.dimension}
     theirs = index.property(EMBEDDER_PROPERTY)
     if theirs is None and index.dimension == embedder.dimension:
@@ -332,11 +351,12 @@ def _prepare(index: Index, embedder: Embedder) -> None:
 
 
 def _prepare_text(index: Index, text: str) -> None:
-    """See that the words of passages are searched, in the language `text`."""
+    """See that the words of passages, titles and headings are searched, in the language `text`."""
     language = None if text == "any" else text
-    if TEXT not in index.text_fields:
-        with suppress(TextFieldExists):  # by another process, just now
-            index.add_text(TEXT, language=language)
+    for field in TEXT_FIELDS:
+        if field not in index.text_fields:
+            with suppress(TextFieldExists):  # by another process, just now
+                index.add_text(field, language=language)
     there = index.text_fields.get(TEXT)
     if there != language:
         raise InvalidRequest(
