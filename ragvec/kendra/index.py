@@ -23,6 +23,7 @@ from ragvec.kendra.embedders import embedder_for
 from ragvec.kendra.found import Outcome
 from ragvec.kendra.itemize import passage_items, search_results
 from ragvec.kendra.items import new_query_id
+from ragvec.kendra.learn.journal import record
 from ragvec.kendra.limits import NATIVE
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.problems import shown, unexpected
@@ -54,7 +55,7 @@ class QueryIndex:
     """Search by text in an index that the pipeline filled.
 
     `embedder` is needed only where the one that filled the index cannot be had by its name; it is given as to the
-    pipeline. `settings` lift Kendra's limits by default. `reader` finds answers in passages in place of that
+    pipeline. `settings` by default lift Kendra's limits and keep no journal. `reader` finds answers in passages in place of that
     shipped. Nothing is read and no model loaded before the first search.
     """
 
@@ -64,7 +65,7 @@ class QueryIndex:
         if not isinstance(index, Index):
             raise InvalidRequest(f"Expected an index, as `store.bucket(…).index(…)` gives, got {index!r}", path="index")
         self.index = index
-        self.settings = settings or Settings(limits=NATIVE)
+        self.settings = settings or Settings(limits=NATIVE, journal=False)
         self.notes = Notes(index)
         self.reader = reader
         self._given = embedder
@@ -90,7 +91,8 @@ class QueryIndex:
         if self.settings.scale is not None:
             return self.settings.scale
         recorded = self.index.property(EMBEDDER_PROPERTY)
-        return scale_for(recorded["name"] if recorded is not None else getattr(self._given, "name", ""))
+        name = recorded["name"] if recorded is not None else getattr(self._given, "name", "")
+        return scale_for(name, words=bool(self.index.text_fields))
 
     def search(
         self,
@@ -150,6 +152,8 @@ class QueryIndex:
         )
         query_id = new_query_id()
         outcome = self.documents(request)
+        if self.settings.journal:
+            record(self.notes, query_id, request.text, outcome, user)
         return search_results(
             outcome, request.text, schema=schema, scale=self.scale, limits=self.settings.limits, query_id=query_id
         )

@@ -11,7 +11,10 @@ import numpy as np
 from ragvec.errors import InvalidRequest
 from ragvec.kendra.browse import check_filterable
 from ragvec.kendra.found import Answer, Correction, FaqHit, Found
+from ragvec.kendra.learn import thesaurus
 from ragvec.kendra.learn.featured import featured_documents
+from ragvec.kendra.rank.documents import best_documents
+from ragvec.kendra.rank.passages import ranked_passages
 from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request.asked import Request
 from ragvec.kendra.settings import Settings
@@ -39,17 +42,16 @@ def understood(search: Search, request: Request) -> Understood:
 
 def ranked(search: Search, request: Request) -> tuple[Sequence[Found], Sequence[Found]]:
     """The passages found, best first, and the documents that they make, best first."""
-    passages = nearest_passages(
+    passages = ranked_passages(
         search.index,
         request,
         embed=lambda text: search.embedder().embed_query(text),
         scale=search.scale,
         settings=search.settings,
+        notes=search.notes,
+        schema=search.schema,
     )
-    best: dict[str, Found] = {}
-    for passage in passages:
-        best.setdefault(passage.document_id, passage)
-    return passages, list(best.values())
+    return passages, best_documents(passages, more=search.scale.more)
 
 
 def answers(search: Search, request: Request, passages: Sequence[Found]) -> tuple[Answer, ...]:
@@ -74,7 +76,7 @@ def correction(search: Search, request: Request) -> Correction | None:
 
 def synonyms(search: Search, text: str) -> tuple[str, ...]:
     """Words that a thesaurus adds to the text."""
-    return ()
+    return thesaurus.synonyms(search.notes).expand(text)
 
 
 def nearest_passages(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ragvec.kendra.learn.journal import record
 from ragvec.kendra.operations.base import Operations
 from ragvec.kendra.render import new_query_id, render_query, render_retrieve
 from ragvec.kendra.request import read_query, read_retrieve
@@ -28,6 +29,8 @@ class SearchOperations(Operations):
         schema, limits = target.schema, self.settings.limits
         request = read_query(members, schema=schema, settings=self.settings, notes=target.notes)
         outcome, query_id = target.documents(request), new_query_id()
+        if self.settings.journal:
+            record(target.notes, query_id, request.text, outcome, request.visitor or request.user)
         return render_query(outcome, request, schema=schema, scale=target.scale, limits=limits, query_id=query_id)
 
     def _retrieve(self, members: Mapping[str, Any]) -> dict[str, Any]:
