@@ -69,7 +69,10 @@ _STORED_FILE_TYPES = {theirs: ours for ours, theirs in _FILE_TYPES.items()}
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """A field of an index. Flags: may be returned unasked, counted in facets, matched by words, sorted on."""
+    """A field of an index. Flags: may be returned unasked, counted in facets, matched by words, sorted on.
+
+    `relevance` are the members of Kendra's `Relevance` that the index was configured with; None where it was not.
+    """
 
     name: str
     type: AttributeType
@@ -77,6 +80,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     facetable: bool = False
     searchable: bool = False
     sortable: bool = False
+    relevance: dict[str, Any] | None = None
 
 
 BUILT_IN: tuple[Field, ...] = (
@@ -104,8 +108,11 @@ class Schema(msgspec.Struct, frozen=True):
     fields: dict[str, Field]
 
     @classmethod
-    def of(cls, recorded: Mapping[str, str], *, strict: bool = False) -> Schema:
-        """The built-in fields and those that an index has recorded (its property `attributes`: name to type).
+    def of(
+        cls, recorded: Mapping[str, str], *, strict: bool = False, configured: Mapping[str, Field] | None = None
+    ) -> Schema:
+        """The built-in fields, those that an index has recorded (its property `attributes`: name to type), and those
+        that were configured, which are as they were configured.
 
         With `strict` the flags are those of a Kendra index nobody has configured: custom fields can be returned but
         neither counted nor sorted on. Otherwise every field can be counted, every field but lists sorted on, and every
@@ -126,7 +133,7 @@ class Schema(msgspec.Struct, frozen=True):
             fields[name] = msgspec.structs.replace(built_in.get(name, default), type=of_type)
         if not strict:
             fields = {name: _opened(field) for name, field in fields.items()}
-        return cls(dict(sorted(fields.items())))
+        return cls(dict(sorted((fields | dict(configured or {})).items())))
 
     def field(self, name: str, *, path: str) -> Field:
         """The field of this name.

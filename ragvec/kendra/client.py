@@ -11,10 +11,11 @@ from ragvec.kendra.errors import DIALECT
 from ragvec.kendra.files import Folders
 from ragvec.kendra.operations.access_controls import ACCESS_CONTROLS, AccessControlOperations
 from ragvec.kendra.operations.base import BUCKET
-from ragvec.kendra.operations.indexes import IndexOperations
+from ragvec.kendra.operations.indexes import INDEXES, IndexOperations
 from ragvec.kendra.operations.learning import LEARNING, LearningOperations
 from ragvec.kendra.operations.principals import PRINCIPALS, PrincipalOperations
 from ragvec.kendra.operations.searching import SearchOperations
+from ragvec.kendra.operations.tags import TAGGING, TagOperations
 from ragvec.kendra.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 
-class Client(SearchOperations, LearningOperations, AccessControlOperations, PrincipalOperations, IndexOperations):
+class Client(
+    SearchOperations, LearningOperations, AccessControlOperations, PrincipalOperations, IndexOperations, TagOperations
+):
     """Kendra's operations on the query indexes of a store; safe to use from several threads.
 
     Methods take Kendra's members by keyword and return what boto3 would. An index is named by its uid. `embedder`
@@ -77,8 +80,8 @@ _OPERATIONS = {
     **ACCESS_CONTROLS,
     **PRINCIPALS,
     **LEARNING,
-    "describe_index": "DescribeIndex",
-    "list_indices": "ListIndices",
+    **INDEXES,
+    **TAGGING,
     "query": "Query",
     "retrieve": "Retrieve",
 }

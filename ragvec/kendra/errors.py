@@ -40,7 +40,14 @@ DIALECT: Dialect = msgspec.structs.replace(
         errors.AccessDenied: WireError(400, "AccessDeniedException"),
         errors.StoreBusy: WireError(400, "ThrottlingException"),
     },
-    refined_errors={(errors.InvalidRequest, "GetSnapshots"): WireError(400, "InvalidRequestException")},
+    refined_errors={
+        (errors.InvalidRequest, "GetSnapshots"): WireError(400, "InvalidRequestException"),
+        (errors.IndexExists, "CreateIndex"): WireError(400, "ResourceAlreadyExistException"),
+        **{
+            (errors.ResourceNotFound, operation): WireError(400, "ResourceUnavailableException")
+            for operation in ("TagResource", "UntagResource", "ListTagsForResource")
+        },
+    },
 )
 """The error table of the query layer, in the form that the shared error machinery reads; nothing else of it counts."""
 

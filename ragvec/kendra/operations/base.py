@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ragvec.api.client import ACCOUNT, REGION
 from ragvec.errors import IndexNotFound, InvalidRequest, RagvecError, ResourceNotFound
 from ragvec.kendra.errors import client_error
+from ragvec.kendra.faqs.stored import OWNER_PROPERTY
 from ragvec.kendra.files import Folders
 from ragvec.kendra.index import QueryIndex
 from ragvec.kendra.model.check import check_request
@@ -59,6 +60,8 @@ class Operations:
             index = self.store.index_by_uid(uid)
         except IndexNotFound as error:
             raise ResourceNotFound(f"There is no index with the id {uid} - at `{path}`") from error
+        if uid not in self._opened and index.property(OWNER_PROPERTY) is not None:
+            raise ResourceNotFound(f"There is no index with the id {uid}, but FAQs of another - at `{path}`")
         with self._lock:
             return self._opened.setdefault(uid, QueryIndex(index, embedder=self._embedder, settings=self.settings))
 

@@ -1,0 +1,1 @@
+"""FAQs: rows of question and answer, found by their questions."""
