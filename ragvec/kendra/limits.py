@@ -15,8 +15,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits and defaults of one contract. Lengths are in characters, both ends allowed; None means no limit."""
 
     query_text: int | None = 1000
-    query_words: int | None = 30
-    """Words of a query that count, stop words apart; the rest is left out."""
     results: int | None = 100
     """Results that can be reached by paging; the total may be larger."""
     page_size: int | None = 100
@@ -65,7 +63,6 @@ KENDRA = Limits()
 
 NATIVE = Limits(
     query_text=None,
-    query_words=None,
     results=None,
     page_size=None,
     filter_depth=32,

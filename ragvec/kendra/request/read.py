@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from ragvec.errors import InvalidRequest
 from ragvec.filters.nodes import Eq, Filter
 from ragvec.kendra.access import restriction, user_context
+from ragvec.kendra.access.rules import PLAIN, Rules
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.filters import compile_filter, leaves
 from ragvec.kendra.problems import shown, unexpected
@@ -65,7 +66,7 @@ def read_query(
     access = _access(given.get("UserContext"), settings=settings, notes=notes)
     return Request(
         text=text,
-        where=_where(given, access, schema=schema, settings=settings),
+        where=_where(given, access, schema=schema, settings=settings, notes=notes),
         access=access,
         facets=read_facets(given.get("Facets"), schema=schema, settings=settings),
         sort=read_sorting(given, schema=schema, limits=limits),
@@ -98,7 +99,7 @@ def read_retrieve(
     access = _access(given.get("UserContext"), settings=settings, notes=notes)
     return Request(
         text=text,
-        where=_where(given, access, schema=schema, settings=settings),
+        where=_where(given, access, schema=schema, settings=settings, notes=notes),
         access=access,
         page=page,
         page_size=page_size,
@@ -138,9 +139,14 @@ def _access(context: object, *, settings: Settings, notes: Notes | None) -> Filt
         raise unexpected("an object", shown(context), path="UserContext")
     if notes is None:
         return user_context(context, limits=settings.limits)
-    return restriction(context, notes=notes, limits=settings.limits)
+    return restriction(context, notes=notes, limits=settings.limits, keys=settings.token_keys)
 
 
-def _where(given: Mapping[str, Any], access: Filter, *, schema: Schema, settings: Settings) -> Filter:
-    of_attributes = compile_filter(given.get("AttributeFilter"), schema=schema, limits=settings.limits)
+def _where(
+    given: Mapping[str, Any], access: Filter, *, schema: Schema, settings: Settings, notes: Notes | None
+) -> Filter:
+    # Only conditions on who is asking look at the rules.
+    asked = given.get("AttributeFilter")
+    rules = PLAIN if notes is None or not asked else Rules.of(notes)
+    of_attributes = compile_filter(asked, schema=schema, limits=settings.limits, rules=rules)
     return conjunction(in_language(of_attributes, settings=settings), access)
