@@ -107,7 +107,8 @@ def record(
     shown = [Shown("ANSWER", answer.passage.document_id) for answer in outcome.answers]
     shown += [Shown("QUESTION_ANSWER", hit.document_id) for hit in outcome.faqs]
     shown += [Shown("DOCUMENT", found.document_id) for found in outcome.items]
-    shown += [Shown("FEATURED", found.document_id) for found in outcome.featured]
+    shown += [Shown("DOCUMENT", found.document_id) for found in outcome.featured]
+    shown += [Shown("DOCUMENT", other.document_id) for found in outcome.items for other in found.group or ()]
     scores = [found.score for found in outcome.items[:10] if found.score is not None]
     mean = round(sum(scores) / len(scores), 4) if scores else None
     query = Asked(query_id, clock(), normal, who(notes, user), outcome.page, outcome.total, mean, tuple(shown[:_SHOWN]))
@@ -170,7 +171,9 @@ class _Journals:
                     self._timer.cancel()
                     self._timer = None
             store = self._store()
-            for uid, queries in waiting.items() if store is not None else ():
+            if store is None:
+                return
+            for uid, queries in waiting.items():
                 try:
                     self._write(Notes(store.index_by_uid(uid)), queries)
                 except NotFound:  # the index was deleted, and its journal with it

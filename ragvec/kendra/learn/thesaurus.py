@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from threading import Lock
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from ragvec.errors import Conflict, QuotaExceeded, ResourceNotFound
+from ragvec.kendra.learn.cached import Latest
 from ragvec.kendra.learn.featured import Clock
 from ragvec.kendra.learn.solr import SYNONYMS, Rule, rules_of, term_count
 from ragvec.kendra.notes import Notes
@@ -42,7 +42,6 @@ FILE_BYTES = 5 * 1024 * 1024
 
 _NOTE = "thesaurus"
 _TEXT = "thesaurus.text"
-_KEPT = 16
 
 
 class Thesaurus(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,32 +119,7 @@ def _within(inner: tuple[str, ...], outer: tuple[str, ...]) -> bool:
     return any(outer[i : i + len(inner)] == inner for i in range(len(outer) - len(inner) + 1))
 
 
-class _Parsed:
-    """The synonyms of the thesauri used lately, by index and version."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._found: OrderedDict[tuple[str, str], Synonyms] = OrderedDict()
-
-    def of(self, notes: Notes, version: str) -> Synonyms | None:
-        """The synonyms of this version; None where its text was replaced meanwhile."""
-        key = (notes.index.uid, version)
-        with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-                return self._found[key]
-        stored = notes.read(f"{_TEXT}.{version}", _Text)
-        if stored is None:
-            return None
-        made = Synonyms(rules_of(stored.text))
-        with self._lock:
-            self._found[key] = made
-            while len(self._found) > _KEPT:
-                self._found.popitem(last=False)
-        return made
-
-
-_parsed = _Parsed()
+_parsed: Latest[Synonyms] = Latest()
 
 
 def synonyms(notes: Notes) -> Synonyms:
@@ -154,12 +128,23 @@ def synonyms(notes: Notes) -> Synonyms:
         held = notes.read(_NOTE, Thesaurus)
         if held is None:
             return NO_SYNONYMS
-        found = _parsed.of(notes, held.version)
-        if found is not None:
-            return found
-        again = notes.read(_NOTE, Thesaurus)
-        if again is not None and again.version == held.version:
-            raise Conflict(f"The text of the thesaurus {held.name!r} of {notes.index!r} is gone; update the thesaurus")
+        try:
+            return _parsed.of(notes.index.uid, held.version, partial(_read, notes, held))
+        except _Gone:
+            again = notes.read(_NOTE, Thesaurus)
+            if again is not None and again.version == held.version:
+                raise
+
+
+class _Gone(Conflict):
+    """The text of a thesaurus was replaced between reading what it is and reading it."""
+
+
+def _read(notes: Notes, held: Thesaurus) -> Synonyms:
+    stored = notes.read(f"{_TEXT}.{held.version}", _Text)
+    if stored is None:
+        raise _Gone(f"The text of the thesaurus {held.name!r} of {notes.index!r} is gone; update the thesaurus")
+    return Synonyms(rules_of(stored.text))
 
 
 def thesauri(notes: Notes) -> tuple[Thesaurus, ...]:

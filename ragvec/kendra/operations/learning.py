@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ragvec.kendra.operations.featured import FeaturedOperations
+from ragvec.kendra.operations.feedback import FeedbackOperations
 from ragvec.kendra.operations.thesauri import ThesaurusOperations
 
 __all__ = ["LEARNING", "LearningOperations"]
 
 
-class LearningOperations(FeaturedOperations, ThesaurusOperations):
+class LearningOperations(FeedbackOperations, FeaturedOperations, ThesaurusOperations):
     """Learn from queries, and steer them."""
 
 
@@ -21,6 +22,7 @@ LEARNING = {
     "describe_thesaurus": "DescribeThesaurus",
     "list_featured_results_sets": "ListFeaturedResultsSets",
     "list_thesauri": "ListThesauri",
+    "submit_feedback": "SubmitFeedback",
     "update_featured_results_set": "UpdateFeaturedResultsSet",
     "update_thesaurus": "UpdateThesaurus",
 }
