@@ -61,7 +61,7 @@ def facets_of(facets: Facets, schema: Schema, settings: Settings) -> tuple[Facet
     asked: Iterable[Any]
     if isinstance(facets, Mapping):
         asked = [
-            Facet(name, None, interval=most) if isinstance(most, str) else Facet(name, most)  # type: ignore[arg-type]
+            Facet(name, None, interval=most) if isinstance(most, str) else Facet(name, most)
             for name, most in facets.items()
         ]
     else:

@@ -47,10 +47,6 @@ def read_collapse(value: object, *, schema: Schema, limits: Limits) -> Collapse 
     if not isinstance(value, Mapping) or not isinstance(value.get("DocumentAttributeKey"), str):
         raise unexpected("an object with DocumentAttributeKey", shown(value), path=path)
     _no_others(value, _COLLAPSE, path=path)
-    missing = value.get("MissingAttributeKeyStrategy") or "COLLAPSE"
-    if missing not in get_args(Missing):
-        expected = f"one of {', '.join(get_args(Missing))}"
-        raise unexpected(expected, shown(missing), path=f"{path}.MissingAttributeKeyStrategy")
     expand = value.get("Expand")
     sizes = value.get("ExpandConfiguration")
     sizes = {} if sizes is None else sizes
@@ -73,11 +69,21 @@ def read_collapse(value: object, *, schema: Schema, limits: Limits) -> Collapse 
         sort=_keys(
             value.get("SortingConfigurations"), schema=schema, limits=limits, path=f"{path}.SortingConfigurations"
         ),
-        missing=missing,
+        missing=_missing(value.get("MissingAttributeKeyStrategy"), path=f"{path}.MissingAttributeKeyStrategy"),
         expand=False if expand is None else flag(expand, path=f"{path}.Expand"),
         groups=numbers[0],
         members=numbers[1],
     )
+
+
+def _missing(value: object, *, path: str) -> Missing:
+    if value is None:
+        return "COLLAPSE"
+    strategies: tuple[Missing, ...] = get_args(Missing)
+    for strategy in strategies:
+        if value == strategy:
+            return strategy
+    raise unexpected(f"one of {', '.join(strategies)}", shown(value), path=path)
 
 
 def _keys(value: object, *, schema: Schema, limits: Limits, path: str) -> tuple[SortKey, ...]:

@@ -119,10 +119,11 @@ def in_language(where: Filter, *, settings: Settings) -> Filter:
 def _kind(value: object) -> ResultType | None:
     if value is None:
         return None
-    for kind in get_args(ResultType):
+    kinds: tuple[ResultType, ...] = get_args(ResultType)
+    for kind in kinds:
         if value == kind:
-            return kind  # type: ignore[no-any-return]
-    raise unexpected(f"one of {', '.join(get_args(ResultType))}", shown(value), path="QueryResultTypeFilter")
+            return kind
+    raise unexpected(f"one of {', '.join(kinds)}", shown(value), path="QueryResultTypeFilter")
 
 
 def _spelling(value: object) -> bool:
