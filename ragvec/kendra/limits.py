@@ -58,6 +58,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     passage_words: int = 200
     page_of_indices: int = 100
 
+    documents: int | None = 10
+    """Documents in one call that puts, deletes or asks after them."""
+    document_bytes: int | None = 50 << 20
+    """Of the file of a document."""
+    document_text: int | None = 5 << 20
+    """Bytes of the text that is read out of it."""
+    faqs_of_index: int | None = 30
+    faq_bytes: int = 5 << 20
+    """Of a FAQ's file."""
+    faq_question: int | None = 300
+    faq_answer: int | None = 2000
+
 
 KENDRA = Limits()
 
@@ -78,4 +90,11 @@ NATIVE = Limits(
     token_words=None,
     expanded=None,
     facet_values=None,
+    documents=None,
+    document_bytes=None,
+    document_text=None,
+    faqs_of_index=None,
+    faq_bytes=1 << 30,
+    faq_question=None,
+    faq_answer=None,
 )
