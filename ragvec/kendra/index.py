@@ -28,6 +28,8 @@ from ragvec.kendra.limits import NATIVE
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.query import Search, find_documents
+from ragvec.kendra.rank.explain import explain
+from ragvec.kendra.rank.reasons import RankingExplanation
 from ragvec.kendra.relevance import Scale, scale_for
 from ragvec.kendra.request import Request, conjunction, in_language, paging
 from ragvec.kendra.request.native import (
@@ -42,6 +44,7 @@ from ragvec.kendra.request.native import (
 from ragvec.kendra.results import Passages, SearchResults
 from ragvec.kendra.retrieve import find_passages
 from ragvec.kendra.settings import Settings
+from ragvec.kendra.stages import understood
 from ragvec.kendra.where import attribute_condition
 from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, EMBEDDER_PROPERTY
 from ragvec.protocols import Embedder
@@ -55,8 +58,8 @@ class QueryIndex:
     """Search by text in an index that the pipeline filled.
 
     `embedder` is needed only where the one that filled the index cannot be had by its name; it is given as to the
-    pipeline. `settings` by default lift Kendra's limits and keep no journal. `reader` finds answers in passages in place of that
-    shipped. Nothing is read and no model loaded before the first search.
+    pipeline. `settings` by default lift Kendra's limits and keep no journal. `reader` finds answers in passages in
+    place of that shipped. Nothing is read and no model loaded before the first search.
     """
 
     def __init__(
@@ -181,18 +184,51 @@ class QueryIndex:
         )
         return passage_items(self.passages(request), schema=self.schema, scale=self.scale)
 
-    def documents(self, request: Request) -> Outcome:
-        """The page of results that a checked request asks for."""
-        search = Search(
-            index=self.index,
-            schema=self.schema,
+    def explain(
+        self,
+        text: str,
+        document_id: str | None = None,
+        *,
+        where: Mapping[str, Any] | Filter | None = None,
+        user: str | None = None,
+        groups: Sequence[str] | None = None,
+        token: str | None = None,
+        boost: Boosts | None = None,
+        syntax: bool = True,
+        most: int = 10,
+    ) -> RankingExplanation:
+        """Why the first `most` documents found for `text` rank where they do, or why the one named does or does not.
+
+        The other parameters and the errors are those of `search`.
+        """
+        if not isinstance(text, str) or not text.strip():
+            raise unexpected("text", shown(text), path="text")
+        request = self._request(
+            text,
+            where=where,
+            page=1,
+            page_size=None,
+            user=user,
+            groups=groups,
+            token=token,
+            boost=boost,
+            syntax=syntax,
+        )
+        return explain(
+            self.index,
+            understood(self._search, request).request,
+            embed=self._embed,
             scale=self.scale,
             settings=self.settings,
             notes=self.notes,
-            embedder=lambda: self.embedder,
-            reader=self.reader,
+            schema=self.schema,
+            document_id=document_id,
+            most=most,
         )
-        return find_documents(search, request)
+
+    def documents(self, request: Request) -> Outcome:
+        """The page of results that a checked request asks for."""
+        return find_documents(self._search, request)
 
     def passages(self, request: Request) -> Outcome:
         """The page of passages that a checked request asks for."""
@@ -205,7 +241,7 @@ class QueryIndex:
         *,
         where: Mapping[str, Any] | Filter | None,
         page: int,
-        page_size: int,
+        page_size: int | None,
         user: str | None,
         groups: Sequence[str] | None,
         token: str | None,
@@ -227,6 +263,18 @@ class QueryIndex:
             overrides=boosts_of(boost, schema),
             user=user,
             syntax=syntax,
+        )
+
+    @property
+    def _search(self) -> Search:
+        return Search(
+            index=self.index,
+            schema=self.schema,
+            scale=self.scale,
+            settings=self.settings,
+            notes=self.notes,
+            embedder=lambda: self.embedder,
+            reader=self.reader,
         )
 
     def _embed(self, text: str) -> FloatVector:

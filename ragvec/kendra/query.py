@@ -37,7 +37,7 @@ from ragvec.protocols import Embedder
 if TYPE_CHECKING:
     from ragvec.store import Index
 
-__all__ = ["Search", "find_documents", "nearest_passages", "page_of"]
+__all__ = ["Search", "find_documents", "nearest_passages", "page_of", "paged"]
 
 _READ_FOR_ANSWERS = 20
 """Passages that answers are looked for in."""
@@ -71,7 +71,7 @@ def find_documents(search: Search, request: Request) -> Outcome:
         shown = collapsed(ordinary, request.collapse, sort=request.sort)
     else:
         shown = in_order(ordinary, request.sort)
-    outcome = _page(shown, answers, faqs, read.request, most=search.settings.limits.results)
+    outcome = paged(shown, answers, faqs, read.request, most=search.settings.limits.results)
     where = read.request.where
     return msgspec.structs.replace(
         outcome,
@@ -88,10 +88,10 @@ def find_documents(search: Search, request: Request) -> Outcome:
 
 def page_of(found: Sequence[Found], request: Request, *, most: int | None) -> Outcome:
     """The requested page of a list, of which only the first `most` can be reached; beyond them pages are empty."""
-    return _page(found, (), (), request, most=most)
+    return paged(found, (), (), request, most=most)
 
 
-def _page(
+def paged(
     documents: Sequence[Found],
     answers: Sequence[Answer],
     faqs: Sequence[FaqHit],
