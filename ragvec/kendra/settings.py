@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Kendra has neither.
     `journal`: queries are recorded with the index, for suggestions, feedback and analytics.
     `strict_fields`: fields have the flags of a Kendra index nobody has configured, as `Schema.of` tells.
+    `strict_overrides`: the service's two rules for tuning by a query hold, see `ragvec.kendra.rank.tuning.effective`.
     `token_keys`: by the URL or ARN that an index names, a file with the keys by which JSON Web Tokens are verified, or
     its content: a JSON Web Key Set, a key, or PEM. Nothing is fetched then.
     """
@@ -37,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     depth: int = 1000
     scale: Scale | None = None
     strict_fields: bool = False
+    strict_overrides: bool = False
     date_interval: Interval | None = None
     disjunctive_facets: bool = False
     token_keys: GivenKeys = {}

@@ -27,6 +27,7 @@ from ragvec.errors import ExpiredToken, InvalidRequest
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.browse import check_filterable
 from ragvec.kendra.found import Found
+from ragvec.kendra.learn.feedback import boosts
 from ragvec.kendra.learn.thesaurus import synonyms
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.rank.candidates import Candidates, candidates, coverage, sought
@@ -129,7 +130,7 @@ def ranked_with_trail(
     places = {passage.key: place for passage, place in found}
     moved = [passage for passage, _ in found]
     by_field = _factors(moved, _tunings(schema, request, settings), text=text, now=now)
-    feedback: Mapping[str, float] = {}
+    feedback = boosts(notes, text)
     moved = [_moved(passage, by_field, feedback) for passage in moved]
     moved.sort(key=lambda passage: (-(passage.score or 0.0), passage.key.encode()))
     trail = Trail(
@@ -189,7 +190,7 @@ def _read(
 
 def _tunings(schema: Schema | None, request: Request, settings: Settings) -> tuple[Tuning, ...]:
     of_index = () if schema is None else configured(schema)
-    return effective(of_index, request.overrides, as_kendra=getattr(settings, "strict_overrides", False))
+    return effective(of_index, request.overrides, as_kendra=settings.strict_overrides)
 
 
 def _factors(
