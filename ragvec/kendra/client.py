@@ -11,6 +11,7 @@ from ragvec.kendra.errors import DIALECT
 from ragvec.kendra.files import Folders
 from ragvec.kendra.operations.access_controls import ACCESS_CONTROLS, AccessControlOperations
 from ragvec.kendra.operations.base import BUCKET
+from ragvec.kendra.operations.faqs import FAQS, FaqOperations
 from ragvec.kendra.operations.indexes import INDEXES, IndexOperations
 from ragvec.kendra.operations.learning import LEARNING, LearningOperations
 from ragvec.kendra.operations.principals import PRINCIPALS, PrincipalOperations
@@ -25,7 +26,13 @@ __all__ = ["Client"]
 
 
 class Client(
-    SearchOperations, LearningOperations, AccessControlOperations, PrincipalOperations, IndexOperations, TagOperations
+    SearchOperations,
+    LearningOperations,
+    AccessControlOperations,
+    PrincipalOperations,
+    IndexOperations,
+    FaqOperations,
+    TagOperations,
 ):
     """Kendra's operations on the query indexes of a store; safe to use from several threads.
 
@@ -80,6 +87,7 @@ _OPERATIONS = {
     **ACCESS_CONTROLS,
     **PRINCIPALS,
     **LEARNING,
+    **FAQS,
     **INDEXES,
     **TAGGING,
     "query": "Query",

@@ -59,13 +59,15 @@ class FaqRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Faq(msgspec.Struct, frozen=True, kw_only=True):
-    """The note of one FAQ; `rows` counts what it holds. It FAILED where its file was no such file: `error` says why."""
+    """The note of one FAQ; `rows` counts what it holds. It FAILED where its file was no such file: `error` says why.
+    One that stays in CREATING was interrupted, and is to be deleted.
+    """
 
     id: str
     name: str
     created: float
     updated: float
-    status: Literal["ACTIVE", "FAILED"]
+    status: Literal["CREATING", "ACTIVE", "FAILED"]
     rows: int = 0
     error: str = ""
     description: str = ""
