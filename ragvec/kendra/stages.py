@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from ragvec.errors import InvalidRequest
+from ragvec.kendra import syntax
 from ragvec.kendra.browse import check_filterable
 from ragvec.kendra.found import Answer, Correction, FaqHit, Found
 from ragvec.kendra.learn import thesaurus
@@ -16,7 +17,7 @@ from ragvec.kendra.learn.featured import featured_documents
 from ragvec.kendra.rank.documents import best_documents
 from ragvec.kendra.rank.passages import ranked_passages
 from ragvec.kendra.relevance import Scale
-from ragvec.kendra.request.asked import Request
+from ragvec.kendra.request.asked import Request, conjunction
 from ragvec.kendra.settings import Settings
 from ragvec.pipeline.passages import DOCUMENT_ID
 from ragvec.types import FloatVector
@@ -36,8 +37,18 @@ class Understood(msgspec.Struct, frozen=True):
 
 
 def understood(search: Search, request: Request) -> Understood:
-    """The request with operators in its text made conditions."""
-    return Understood(request)
+    """The request with operators in its text made conditions, and its words cut where they cease to count."""
+    if request.text is None:
+        return Understood(request)
+    limits = search.settings.limits
+    if not request.syntax:
+        return Understood(msgspec.structs.replace(request, text=syntax.cut_words(request.text, limits=limits)))
+    parsed = syntax.read(request.text, search.schema, limits=limits)
+    where = request.where
+    if parsed.restricts:
+        where = conjunction(where, syntax.restrict(search.index, parsed))
+    plain = parsed.plain if parsed.plain.strip() else None
+    return Understood(msgspec.structs.replace(request, text=plain, where=where), parsed.warnings)
 
 
 def ranked(search: Search, request: Request) -> tuple[Sequence[Found], Sequence[Found]]:
