@@ -232,8 +232,7 @@ class QueryIndex:
 
     def passages(self, request: Request) -> Outcome:
         """The page of passages that a checked request asks for."""
-        found = find_passages(self.index, request, embed=self._embed, scale=self.scale, settings=self.settings)
-        return msgspec.structs.replace(found, words=request.text or "")
+        return find_passages(self._search, request)
 
     def _request(
         self,

@@ -31,13 +31,12 @@ from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request.asked import Request, conjunction, conjuncts
 from ragvec.kendra.settings import Settings
 from ragvec.kendra.sorting import in_order
-from ragvec.kendra.stages import nearest_passages
 from ragvec.protocols import Embedder
 
 if TYPE_CHECKING:
     from ragvec.store import Index
 
-__all__ = ["Search", "find_documents", "nearest_passages", "page_of", "paged"]
+__all__ = ["Search", "find_documents", "page_of", "paged"]
 
 _READ_FOR_ANSWERS = 20
 """Passages that answers are looked for in."""

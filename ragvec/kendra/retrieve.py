@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
+import msgspec
+
+from ragvec.kendra import stages
+from ragvec.kendra.browse import with_text
 from ragvec.kendra.found import Found, Outcome
-from ragvec.kendra.query import nearest_passages, page_of
-from ragvec.kendra.relevance import Scale
-from ragvec.kendra.request import Request
-from ragvec.kendra.settings import Settings
+from ragvec.kendra.query import Search, page_of
+from ragvec.kendra.request.asked import Request
 from ragvec.pipeline.passages import BEGIN, END
-from ragvec.types import FloatVector
-
-if TYPE_CHECKING:
-    from ragvec.store import Index
 
 __all__ = ["find_passages"]
 
 
-def find_passages(
-    index: Index, request: Request, *, embed: Callable[[str], FloatVector], scale: Scale, settings: Settings
-) -> Outcome:
-    """The page of passages that the request asks for, nearest first, none of which repeats most of a better one."""
-    nearest = nearest_passages(index, request, embed=embed, scale=scale, settings=settings)
-    return page_of(_without_repeats(nearest), request, most=settings.limits.results)
+def find_passages(search: Search, request: Request) -> Outcome:
+    """The page of passages that the request asks for, best first, none of which repeats most of a better one."""
+    asked = stages.understood(search, request).request
+    passages, _ = stages.ranked(search, asked)
+    outcome = page_of(_without_repeats(passages), asked, most=search.settings.limits.results)
+    return msgspec.structs.replace(
+        outcome,
+        items=tuple(with_text(search.index, outcome.items, where=asked.where)),
+        words=asked.text or "",
+        synonyms=stages.synonyms(search, asked.text or ""),
+    )
 
 
 def _without_repeats(passages: Iterable[Found]) -> list[Found]:

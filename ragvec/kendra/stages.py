@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
-from ragvec.errors import InvalidRequest
 from ragvec.kendra import syntax
-from ragvec.kendra.browse import check_filterable
+from ragvec.kendra.faqs.find import find_faqs
 from ragvec.kendra.found import Answer, Correction, FaqHit, Found
 from ragvec.kendra.learn import thesaurus
 from ragvec.kendra.learn.featured import featured_documents
 from ragvec.kendra.rank.documents import best_documents
 from ragvec.kendra.rank.passages import ranked_passages
-from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request.asked import Request, conjunction
-from ragvec.kendra.settings import Settings
-from ragvec.pipeline.passages import DOCUMENT_ID
-from ragvec.types import FloatVector
 
 if TYPE_CHECKING:
     from ragvec.kendra.query import Search
-    from ragvec.store import Index
 
-__all__ = ["Understood", "answers", "correction", "faqs", "featured_ids", "nearest_passages", "ranked", "understood"]
+__all__ = ["Understood", "answers", "correction", "faqs", "featured_ids", "ranked", "synonyms", "understood"]
 
 
 class Understood(msgspec.Struct, frozen=True):
@@ -72,7 +65,15 @@ def answers(search: Search, request: Request, passages: Sequence[Found]) -> tupl
 
 def faqs(search: Search, request: Request) -> tuple[FaqHit, ...]:
     """Rows of FAQs whose question is the one asked, best first."""
-    return ()
+    return tuple(
+        find_faqs(
+            search.index,
+            request.text or "",
+            where=request.where,
+            embed=lambda text: search.embedder().embed_query(text),
+            most=search.settings.limits.faqs,
+        )
+    )
 
 
 def featured_ids(search: Search, text: str) -> tuple[str, ...]:
@@ -88,25 +89,3 @@ def correction(search: Search, request: Request) -> Correction | None:
 def synonyms(search: Search, text: str) -> tuple[str, ...]:
     """Words that a thesaurus adds to the text."""
     return thesaurus.synonyms(search.notes).expand(text)
-
-
-def nearest_passages(
-    index: Index, request: Request, *, embed: Callable[[str], FloatVector], scale: Scale, settings: Settings
-) -> list[Found]:
-    """The related passages, nearest first, ties in order of key."""
-    if index.metric != "cosine":
-        raise InvalidRequest(f"Expected an index with the metric cosine, got {index.metric} - at `{index.name}`")
-    check_filterable(index, request.where)
-    vector = embed(request.text or "")
-    if not np.any(vector):  # an embedder that counts words makes nothing of a text without any
-        return []
-    hits = index.query(vector, k=settings.depth, where=request.where)
-    found = [
-        Found(hit.key, hit.metadata[DOCUMENT_ID], hit.metadata, 1.0 - float(hit.distance))
-        for hit in hits
-        if hit.metadata is not None and DOCUMENT_ID in hit.metadata
-    ]
-    if not found:
-        return []
-    floor = scale.floor(best=found[0].score or 0.0)
-    return [passage for passage in found if passage.score is not None and passage.score >= floor]
