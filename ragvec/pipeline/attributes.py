@@ -128,7 +128,8 @@ def typed(document: Document, known: Mapping[str, AttributeType]) -> tuple[dict[
     """The document's attributes as they are stored, and the type of each.
 
     Title, URI and file type of the document are among them. An attribute in `known` gets that type, one of the built-in
-    ones its own, any other what its value says. Dates become seconds since 1970 UTC.
+    ones its own, any other what its value says. Dates become seconds since 1970 UTC. What the document has as `stored`
+    is taken over, without a type.
 
     Raises:
         DocumentError: a value does not fit the type, or a name is not allowed.
@@ -152,7 +153,7 @@ def typed(document: Document, known: Mapping[str, AttributeType]) -> tuple[dict[
                 f"Expected a {kind} in attribute {_shown(name)}, as in the rest of the index, got {_shown(value)}"
             )
         values[name], types[name] = stored, kind
-    return values, types
+    return {**values, **document.stored}, {name: kind for name, kind in types.items() if name not in document.stored}
 
 
 def _type_of(value: Any) -> AttributeType:

@@ -31,7 +31,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     `id` is unique within an index. `attributes` are by name; `ragvec.pipeline.attributes` tells which names and types
     mean what. `blocks` is empty when nobody looked for structure (it is then found in the text when the document is
     split). `pages` holds the offset at which each page begins, for paged formats. `notes` are remarks for the report,
-    such as a guessed encoding.
+    such as a guessed encoding. `stored` are metadata that passages get as they stand here, with no name or value read
+    into them, in place of attributes of the same names.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     blocks: tuple[Block, ...] = ()
     pages: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    stored: dict[str, Any] = {}
 
     def page_at(self, offset: int) -> int | None:
         """The number, from 1, of the page on which the character at `offset` stands; None without pages."""

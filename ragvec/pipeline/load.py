@@ -121,7 +121,7 @@ def _check(document: Document, seen: set[str], limits: FileLimits) -> None:
         raise refused("characters", most=limits.characters, got=got, unit="characters in a document")
     try:
         f"{document.id}{document.title}{document.text}".encode()
-        about = [document.id, document.title, document.uri, document.attributes]
+        about = [document.id, document.title, document.uri, document.attributes, document.stored]
         carried = msgspec.json.encode(about, enc_hook=str)  # pandas has datetimes of its own
     except UnicodeEncodeError as error:
         raise DocumentError(f"Expected valid text, got a lone surrogate at character {error.start}") from error

@@ -21,6 +21,7 @@ __all__ = [
     "BUILT_IN_TYPES",
     "CATEGORY",
     "CREATED_AT",
+    "DATA_SOURCE_ID",
     "DEFAULT_LANGUAGE",
     "DOCUMENT_ID",
     "DOCUMENT_TITLE",
@@ -36,6 +37,7 @@ __all__ = [
     "PASSAGE",
     "PASSAGES",
     "SOURCE_URI",
+    "TENANT_ID",
     "TEXT",
     "TEXT_FIELDS",
     "VERSION",
@@ -57,6 +59,8 @@ CATEGORY = "_category"
 VERSION = "_version"
 AUTHORS = "_authors"
 VIEW_COUNT = "_view_count"
+DATA_SOURCE_ID = "_data_source_id"
+TENANT_ID = "_tenant_id"
 PASSAGE = "_passage"
 PASSAGES = "_passages"
 BEGIN = "_begin"
@@ -95,6 +99,8 @@ BUILT_IN_TYPES: Mapping[str, AttributeType] = {
     VERSION: "STRING_VALUE",
     AUTHORS: "STRING_LIST_VALUE",
     VIEW_COUNT: "LONG_VALUE",
+    DATA_SOURCE_ID: "STRING_VALUE",
+    TENANT_ID: "STRING_VALUE",
     PAGE_NUMBER: "LONG_VALUE",
 }
 

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from ragvec.errors import DocumentError, EmbedderMismatch, IndexExists, InvalidRequest, TextFieldExists
+from ragvec.filters.nodes import EVERYTHING, Filter, In
 from ragvec.limits import FileLimits
 from ragvec.pipeline.attributes import typed
 from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
@@ -22,6 +23,7 @@ from ragvec.pipeline.manifest import Manifest
 from ragvec.pipeline.passages import (
     ATTRIBUTES_PROPERTY,
     DEFAULT_LANGUAGE,
+    DOCUMENT_ID,
     EMBEDDER_PROPERTY,
     NON_FILTERABLE,
     TEXT,
@@ -43,6 +45,9 @@ AUTO = "auto"
 
 _WINDOW = 512
 """Chunks that are embedded and written together: what an interruption can cost, and among which lengths are sorted."""
+
+_FEW = 100
+"""Documents that are looked up by their ids; for more, what the index holds is read once."""
 
 _FORMAT = 1
 """Part of each content hash; raised when the same document would be stored differently."""
@@ -110,7 +115,7 @@ class Pipeline:
         """
         _prepare(self.index, self.embedder, text=self.text)
         bar = Progress(shown=progress, total=expected_documents(source, glob=glob) if progress else None)
-        run = _Run(self, bar, id_prefix)
+        run = _Run(self, bar, id_prefix, among=EVERYTHING if remove_missing else _among(source, id_prefix))
         try:
             run.ingest(load(source, attributes=attributes, glob=glob, limits=limits))
             if remove_missing:
@@ -134,7 +139,7 @@ class _Pending(msgspec.Struct, frozen=True):
 class _Run:
     """One run: its counts, its clock, and the window of documents that are written next."""
 
-    def __init__(self, pipeline: Pipeline, progress: Progress, id_prefix: str) -> None:
+    def __init__(self, pipeline: Pipeline, progress: Progress, id_prefix: str, *, among: Filter) -> None:
         self._index, self._embedder, self._chunker = pipeline.index, pipeline.embedder, pipeline.chunker
         self._tokenizer = tokenizer_of(pipeline.embedder)
         self._progress, self._prefix = progress, id_prefix
@@ -148,7 +153,7 @@ class _Run:
         self._seen: set[str] = set()
         self._window: list[_Pending] = []
         with self._clock("load"):
-            self._manifest = Manifest(self._index.iter())
+            self._manifest = Manifest(self._index.iter(where=among))
             self._types: dict[str, AttributeType] = self._index.property(ATTRIBUTES_PROPERTY) or {}
 
     def ingest(self, items: Iterator[Document | Failure]) -> None:
@@ -308,6 +313,18 @@ def _default_chunker(embedder: Embedder) -> StructureChunker:
     limit = getattr(embedder, "max_tokens", None)
     most = 200 if limit is None else max(16, min(200, limit - CONTEXT_TOKENS))
     return StructureChunker(tokenizer_of(embedder), max_tokens=most)
+
+
+def _among(source: Source, prefix: str) -> Filter:
+    """The passages among which those of `source` are: its own, where it is a few documents, or else all."""
+    if not isinstance(source, (list, tuple)) or len(source) > _FEW:
+        return EVERYTHING
+    ids = tuple(prefix + item.id for item in source if isinstance(item, Document))
+    try:
+        "".join(ids).encode()
+    except UnicodeEncodeError:  # such a document fails by itself, not the run
+        return EVERYTHING
+    return In(DOCUMENT_ID, ids) if len(ids) == len(source) else EVERYTHING
 
 
 def _prepare(index: Index, embedder: Embedder, *, text: str | None) -> None:
