@@ -19,6 +19,6 @@ def run_queries(index: QueryIndex, queries: Mapping[str, str], *, k: int = 100) 
     """
     run = {}
     for query, text in queries.items():
-        found = index.search(text, page_size=k)
+        found = index.search(text, page_size=k, answers=False)
         run[query] = [(item.document_id, item.score) for item in found if item.score is not None]
     return run

@@ -46,6 +46,7 @@ def search_results(
         total=outcome.total,
         page=outcome.page,
         pages=outcome.pages,
+        page_size=outcome.page_size,
         facets={facet.field.name: _counts(facet) for facet in outcome.facets},
         answers=[maker.answer(answer) for answer in outcome.answers],
         faqs=[maker.faq(hit) for hit in outcome.faqs],

@@ -55,6 +55,7 @@ class SearchResults(Sequence[Item]):
         total: int,
         page: int,
         pages: int,
+        page_size: int,
         facets: Mapping[str, tuple[Count, ...]],
         answers: Sequence[AnswerItem] = (),
         faqs: Sequence[FaqItem] = (),
@@ -65,7 +66,7 @@ class SearchResults(Sequence[Item]):
     ) -> None:
         self.items = tuple(items)
         self.text = text
-        self.total, self.page, self.pages = total, page, pages
+        self.total, self.page, self.pages, self.page_size = total, page, pages, page_size
         self.facets = dict(facets)
         self.answers, self.faqs, self.featured = tuple(answers), tuple(faqs), tuple(featured)
         self.correction, self.warnings = correction, tuple(warnings)
@@ -122,11 +123,6 @@ class SearchResults(Sequence[Item]):
                 rows += [(name, inner.value, inner.count, count.value) for inner in count.nested or ()]
         return pandas.DataFrame(rows, columns=["facet", "value", "count", "within"])
 
-    @property
-    def _first(self) -> int:
-        """The place, from 1, of the first of these among all: only the last page may be a short one."""
-        return self.total - len(self) + 1 if self.page == self.pages else (self.page - 1) * len(self) + 1
-
     def _repr_html_(self) -> str:
         notes = [html_said(f"did you mean “{self.correction.text}”?")] if self.correction is not None else []
         notes += [html_said(warning) for warning in self.warnings]
@@ -139,7 +135,7 @@ class SearchResults(Sequence[Item]):
             text=self.text,
             facets={name: [(count.value, count.count) for count in counts] for name, counts in self.facets.items()},
             above=notes,
-            first=self._first,
+            first=(self.page - 1) * self.page_size + 1,
         )
 
 
