@@ -1,0 +1,128 @@
+"""How well a unit of a passage answers a question: signs that need no model, each a number near [0, 1].
+
+| sign | what it is |
+|---|---|
+| similarity | cosine of the passage to the question, as the search found it |
+| cosine | cosine of the unit itself to the question |
+| covered | share of the question's words that the unit has, rare words weighing more |
+| with_heading | the same with title and heading of the passage |
+| by_passage | the same with title, heading and all of the passage |
+| wanted | 1 where the unit has what the question wants most likely: a time, a sum, a reason |
+| without | 1 where it wants something and the unit has nothing of the kind |
+| wanted_any | share of all the kinds that the question may want |
+| numbers | share of the question's numbers that the unit has |
+| length | characters of the unit, in hundreds |
+
+A word weighs ln(1 + (n − d + ½) ÷ (d + ½)) when d of the n passages found have it, as in BM25.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ragvec.kendra.answers.question import Asked, answers_kind, terms_of
+from ragvec.kendra.answers.units import Unit, units
+from ragvec.kendra.found import Found
+from ragvec.pipeline.passages import DOCUMENT_TITLE, HEADING, TEXT
+
+__all__ = ["SIGNS", "Candidate", "Evidence", "candidates"]
+
+SIGNS = (
+    "similarity",
+    "cosine",
+    "covered",
+    "with_heading",
+    "by_passage",
+    "wanted",
+    "without",
+    "wanted_any",
+    "numbers",
+    "length",
+)
+"""The columns of what `Evidence.signs` gives."""
+
+Floats = npt.NDArray[np.float64]
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A unit of the passage of this number, its text, and the terms in it."""
+
+    passage: int
+    unit: Unit
+    text: str
+    terms: frozenset[str]
+
+
+class _Passage(msgspec.Struct, frozen=True):
+    """What is known of a passage apart from its units."""
+
+    similarity: float
+    around: frozenset[str]
+    terms: frozenset[str]
+
+
+def candidates(passages: Sequence[Found]) -> list[Candidate]:
+    """The units of the passages, headings left out, in the order of the passages and of their texts."""
+    found = []
+    for number, passage in enumerate(passages):
+        text = passage.metadata.get(TEXT) or ""
+        for unit in units(text, heading=passage.metadata.get(HEADING) or ""):
+            if unit.kind != "heading":
+                piece = text[unit.begin : unit.end]
+                found.append(Candidate(number, unit, piece, terms_of(piece)))
+    return found
+
+
+class Evidence:
+    """A question before the passages found for it: what its words weigh, and how much of them each passage has."""
+
+    def __init__(self, asked: Asked, passages: Sequence[Found]) -> None:
+        self.asked = asked
+        self._sought = asked.terms | asked.numbers
+        self._passages = [_read(passage) for passage in passages]
+        counts = Counter(term for passage in self._passages for term in self._sought & passage.terms)
+        total = len(self._passages)
+        self._weights = {
+            term: math.log(1 + (total - counts[term] + 0.5) / (counts[term] + 0.5)) for term in sorted(self._sought)
+        }
+        self._total = math.fsum(self._weights.values())
+        self.missing = self._share(self._sought - counts.keys())
+        """Share of the question's words that no passage has."""
+
+    def signs(self, units: Sequence[Candidate], cosines: Sequence[float] | None = None) -> Floats:
+        """(len(units), len(SIGNS)); without `cosines` that sign is 0."""
+        rows = np.zeros((len(units), len(SIGNS)))
+        kinds = self.asked.wanted
+        for row, unit in enumerate(units):
+            passage = self._passages[unit.passage]
+            shown = [answers_kind(unit.text, kind) for kind in kinds]
+            numbers = self.asked.numbers
+            rows[row] = (
+                passage.similarity,
+                cosines[row] if cosines is not None else 0.0,
+                self._share(self._sought & unit.terms),
+                self._share(self._sought & (unit.terms | passage.around)),
+                self._share(self._sought & passage.terms),
+                bool(shown) and shown[0],
+                bool(shown) and not shown[0],
+                sum(shown) / len(shown) if shown else 0.0,
+                len(numbers & unit.terms) / len(numbers) if numbers else 0.0,
+                len(unit.text) / 100,
+            )
+        return rows
+
+    def _share(self, terms: frozenset[str]) -> float:
+        return math.fsum(self._weights[term] for term in sorted(terms)) / self._total if self._total else 0.0
+
+
+def _read(passage: Found) -> _Passage:
+    metadata = passage.metadata
+    around = terms_of(f"{metadata.get(DOCUMENT_TITLE) or ''}\n{metadata.get(HEADING) or ''}")
+    similarity = passage.similarity if passage.similarity is not None else passage.score
+    return _Passage(similarity or 0.0, around, around | terms_of(metadata.get(TEXT) or ""))
