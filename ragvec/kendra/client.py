@@ -11,6 +11,8 @@ from ragvec.kendra.errors import DIALECT
 from ragvec.kendra.files import Folders
 from ragvec.kendra.operations.access_controls import ACCESS_CONTROLS, AccessControlOperations
 from ragvec.kendra.operations.base import BUCKET
+from ragvec.kendra.operations.data_sources import DATA_SOURCES, DataSourceOperations
+from ragvec.kendra.operations.documents import DOCUMENTS, DocumentOperations
 from ragvec.kendra.operations.faqs import FAQS, FaqOperations
 from ragvec.kendra.operations.indexes import INDEXES, IndexOperations
 from ragvec.kendra.operations.learning import LEARNING, LearningOperations
@@ -31,6 +33,8 @@ class Client(
     AccessControlOperations,
     PrincipalOperations,
     IndexOperations,
+    DocumentOperations,
+    DataSourceOperations,
     FaqOperations,
     TagOperations,
 ):
@@ -87,6 +91,8 @@ _OPERATIONS = {
     **ACCESS_CONTROLS,
     **PRINCIPALS,
     **LEARNING,
+    **DATA_SOURCES,
+    **DOCUMENTS,
     **FAQS,
     **INDEXES,
     **TAGGING,

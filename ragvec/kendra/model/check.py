@@ -51,6 +51,8 @@ def check_request(operation: str, members: Mapping[str, Any]) -> None:
         ParamValidationError: they do not; every fault is told, in the words of boto3.
         InvalidRequest: they are nested too deep to be looked at.
     """
+    if operation not in REQUESTS:  # one that is refused whatever it is asked
+        return
     faults: list[str] = []
     try:
         _check_structure(REQUESTS[operation], members, "", faults)
