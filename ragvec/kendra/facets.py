@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from typing import Any
 
 from ragvec.kendra.found import FacetCounts, FacetValue
@@ -31,7 +32,7 @@ def count_facets(documents: Sequence[Mapping[str, Any]], facets: Sequence[FacetR
 def count_facet(documents: Sequence[Mapping[str, Any]], facet: FacetRequest) -> FacetCounts:
     """The count of one facet, as `count_facets`."""
     if facet.nested is None:
-        counts = Counter(value for metadata in documents for value in _values(metadata, facet))
+        counts = _counted(documents, facet)
         return FacetCounts(facet.field, tuple(FacetValue(value, n) for value, n in _ranked(counts.items(), facet)))
     having: dict[Scalar, list[Mapping[str, Any]]] = {}
     for metadata in documents:
@@ -42,6 +43,19 @@ def count_facet(documents: Sequence[Mapping[str, Any]], facet: FacetRequest) -> 
         facet.field,
         tuple(FacetValue(value, n, count_facet(having[value], facet.nested)) for value, n in ranked),
     )
+
+
+def _counted(documents: Sequence[Mapping[str, Any]], facet: FacetRequest) -> Counter[Scalar]:
+    """How many documents have each value. Most of the time here is Python's, so that single values go in one sweep."""
+    name, interval = facet.field.name, facet.interval
+    given = [metadata[name] for metadata in documents if name in metadata]
+    counts: Counter[Scalar] = Counter()
+    single: Iterable[Any] = [value for value in given if value is not None and not isinstance(value, (list, tuple))]
+    if interval is not None:
+        single = [begins(value, interval) if isinstance(value, (int, float)) else value for value in single]
+    counts.update(single)
+    counts.update(chain.from_iterable(set(value) for value in given if isinstance(value, (list, tuple))))
+    return counts
 
 
 def begins(seconds: int | float, interval: Interval) -> int | float:

@@ -20,7 +20,6 @@ from ragvec.kendra.access import Rules, principals, restriction
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.configuration import configuration_of
 from ragvec.kendra.embedders import embedder_for
-from ragvec.kendra.found import Outcome
 from ragvec.kendra.itemize import passage_items, search_results
 from ragvec.kendra.items import new_query_id
 from ragvec.kendra.learn.journal import record
@@ -130,8 +129,11 @@ class QueryIndex:
         Raises:
             InvalidRequest: an unknown attribute, a wrong type, a page below 1; see also `embedder`.
         """
+        opened = self.opened()
+        schema = opened.schema
         request = self._request(
             text,
+            schema,
             where=where,
             page=page,
             page_size=page_size,
@@ -139,11 +141,10 @@ class QueryIndex:
             groups=groups,
             token=token,
             boost=boost,
-            syntax=syntax,
         )
-        schema = self.schema
         request = msgspec.structs.replace(
             request,
+            syntax=syntax,
             facets=facets_of(facets, schema, self.settings),
             sort=sorting_of(sort, schema),
             collapse=collapse_of(collapse, schema),
@@ -154,11 +155,11 @@ class QueryIndex:
             spelling=spelling,
         )
         query_id = new_query_id()
-        outcome = self.documents(request)
+        outcome = find_documents(opened, request)
         if self.settings.journal:
             record(self.notes, query_id, request.text, outcome, user)
         return search_results(
-            outcome, request.text, schema=schema, scale=self.scale, limits=self.settings.limits, query_id=query_id
+            outcome, request.text, schema=schema, scale=opened.scale, limits=self.settings.limits, query_id=query_id
         )
 
     def retrieve(
@@ -179,10 +180,20 @@ class QueryIndex:
         """
         if not text.strip():
             raise unexpected("text", shown(text), path="text")
+        opened = self.opened()
+        schema = opened.schema
         request = self._request(
-            text, where=where, page=page, page_size=page_size, user=user, groups=groups, token=token, boost=boost
+            text,
+            schema,
+            where=where,
+            page=page,
+            page_size=page_size,
+            user=user,
+            groups=groups,
+            token=token,
+            boost=boost,
         )
-        return passage_items(self.passages(request), schema=self.schema, scale=self.scale)
+        return passage_items(find_passages(opened, request), schema=schema, scale=opened.scale)
 
     def explain(
         self,
@@ -203,40 +214,26 @@ class QueryIndex:
         """
         if not isinstance(text, str) or not text.strip():
             raise unexpected("text", shown(text), path="text")
+        opened = self.opened()
         request = self._request(
-            text,
-            where=where,
-            page=1,
-            page_size=None,
-            user=user,
-            groups=groups,
-            token=token,
-            boost=boost,
-            syntax=syntax,
+            text, opened.schema, where=where, page=1, page_size=None, user=user, groups=groups, token=token, boost=boost
         )
         return explain(
             self.index,
-            understood(self._search, request).request,
+            understood(opened, msgspec.structs.replace(request, syntax=syntax)).request,
             embed=self._embed,
-            scale=self.scale,
+            scale=opened.scale,
             settings=self.settings,
             notes=self.notes,
-            schema=self.schema,
+            schema=opened.schema,
             document_id=document_id,
             most=most,
         )
 
-    def documents(self, request: Request) -> Outcome:
-        """The page of results that a checked request asks for."""
-        return find_documents(self._search, request)
-
-    def passages(self, request: Request) -> Outcome:
-        """The page of passages that a checked request asks for."""
-        return find_passages(self._search, request)
-
     def _request(
         self,
         text: str | None,
+        schema: Schema,
         *,
         where: Mapping[str, Any] | Filter | None,
         page: int,
@@ -245,13 +242,11 @@ class QueryIndex:
         groups: Sequence[str] | None,
         token: str | None,
         boost: Boosts | None,
-        syntax: bool = False,
     ) -> Request:
         """What `search` and `retrieve` ask for alike."""
         if text is not None and not isinstance(text, str):
             raise InvalidRequest(f"Expected text, got {text!r} - at `text`", path="text")
         number, size = paging(page, page_size, limits=self.settings.limits)
-        schema = self.schema
         access = self._access(user=user, groups=groups, token=token)
         return Request(
             text=text if text and text.strip() else None,
@@ -261,11 +256,10 @@ class QueryIndex:
             page_size=size,
             overrides=boosts_of(boost, schema),
             user=user,
-            syntax=syntax,
         )
 
-    @property
-    def _search(self) -> Search:
+    def opened(self) -> Search:
+        """What one search works with: fields, settings and scale as they are now."""
         return Search(
             index=self.index,
             schema=self.schema,

@@ -7,8 +7,10 @@ from typing import Any
 
 from ragvec.kendra.learn.journal import record
 from ragvec.kendra.operations.base import Operations
+from ragvec.kendra.query import find_documents
 from ragvec.kendra.render import new_query_id, render_query, render_retrieve
 from ragvec.kendra.request import read_query, read_retrieve
+from ragvec.kendra.retrieve import find_passages
 
 __all__ = ["SearchOperations"]
 
@@ -25,17 +27,28 @@ class SearchOperations(Operations):
         return self._perform("Retrieve", self._retrieve, members)
 
     def _query(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        target = self._index(members.get("IndexId"))
-        schema, limits = target.schema, self.settings.limits
-        request = read_query(members, schema=schema, settings=self.settings, notes=target.notes)
-        outcome, query_id = target.documents(request), new_query_id()
+        opened = self._index(members.get("IndexId")).opened()
+        request = read_query(members, schema=opened.schema, settings=self.settings, notes=opened.notes)
+        outcome, query_id = find_documents(opened, request), new_query_id()
         if self.settings.journal:
-            record(target.notes, query_id, request.text, outcome, request.visitor or request.user)
-        return render_query(outcome, request, schema=schema, scale=target.scale, limits=limits, query_id=query_id)
+            record(opened.notes, query_id, request.text, outcome, request.visitor or request.user)
+        return render_query(
+            outcome,
+            request,
+            schema=opened.schema,
+            scale=opened.scale,
+            limits=self.settings.limits,
+            query_id=query_id,
+        )
 
     def _retrieve(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        target = self._index(members.get("IndexId"))
-        schema, limits = target.schema, self.settings.limits
-        request = read_retrieve(members, schema=schema, settings=self.settings, notes=target.notes)
-        outcome, query_id = target.passages(request), new_query_id()
-        return render_retrieve(outcome, request, schema=schema, scale=target.scale, limits=limits, query_id=query_id)
+        opened = self._index(members.get("IndexId")).opened()
+        request = read_retrieve(members, schema=opened.schema, settings=self.settings, notes=opened.notes)
+        return render_retrieve(
+            find_passages(opened, request),
+            request,
+            schema=opened.schema,
+            scale=opened.scale,
+            limits=self.settings.limits,
+            query_id=new_query_id(),
+        )
