@@ -8,6 +8,7 @@ import msgspec
 
 from ragvec.kendra.access.keys import GivenKeys
 from ragvec.kendra.limits import KENDRA, Limits
+from ragvec.kendra.rank.versions import Versions
 from ragvec.kendra.relevance import Scale
 
 __all__ = ["Interval", "Settings"]
@@ -27,6 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `disjunctive_facets`: a facet counts as if the filter did not restrict its own field.
     Kendra has neither.
     `journal`: queries are recorded with the index, for suggestions, feedback and analytics.
+    `versions`: which documents give place to others that were found (superseded ones, near-duplicates, older versions);
+    None, the default, keeps all.
     `strict_fields`: fields have the flags of a Kendra index nobody has configured, as `Schema.of` tells.
     `strict_overrides`: the service's two rules for tuning by a query hold, see `ragvec.kendra.rank.tuning.effective`.
     `token_keys`: by the URL or ARN that an index names, a file with the keys by which JSON Web Tokens are verified, or
@@ -37,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     depth: int = 1000
     scale: Scale | None = None
+    versions: Versions | None = None
     strict_fields: bool = False
     strict_overrides: bool = False
     date_interval: Interval | None = None

@@ -55,7 +55,7 @@ def ranked(search: Search, request: Request) -> tuple[Sequence[Found], Sequence[
         notes=search.notes,
         schema=search.schema,
     )
-    return passages, best_documents(passages, more=search.scale.more)
+    return passages, best_documents(passages, more=search.scale.more, versions=search.settings.versions)
 
 
 def answers(search: Search, request: Request, passages: Sequence[Found]) -> tuple[Answer, ...]:

@@ -12,13 +12,27 @@ from collections.abc import Iterable
 import msgspec
 
 from ragvec.kendra.found import Found
+from ragvec.kendra.rank.versions import Versions, newest
 
 __all__ = ["aggregated", "best_documents"]
 
 
-def best_documents(passages: Iterable[Found], *, more: float = 0.0) -> list[Found]:
+def best_documents(passages: Iterable[Found], *, more: float = 0.0, versions: Versions | None = None) -> list[Found]:
     """The documents of `passages`, which are in order, each once, most relevant first; equal ones keep the order of
-    their best passages. Each is its best passage, with the score of the document."""
+    their best passages. Each is its best passage, with the score of the document.
+
+    With `versions`, those are left out that others of them replace.
+    """
+    found = _documents(passages, more=more)
+    return found if versions is None else newest(found, versions)
+
+
+def aggregated(best: float, second: float, *, more: float) -> float:
+    """The relevance of a document whose best two passages have these."""
+    return best + more * (1.0 - best) * second
+
+
+def _documents(passages: Iterable[Found], *, more: float) -> list[Found]:
     best: dict[str, Found] = {}
     second: dict[str, float] = {}
     for passage in passages:
@@ -36,8 +50,3 @@ def best_documents(passages: Iterable[Found], *, more: float = 0.0) -> list[Foun
         for document, passage in best.items()
     ]
     return sorted(found, key=lambda each: -(each.score or 0.0))
-
-
-def aggregated(best: float, second: float, *, more: float) -> float:
-    """The relevance of a document whose best two passages have these."""
-    return best + more * (1.0 - best) * second

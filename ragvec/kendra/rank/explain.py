@@ -56,10 +56,11 @@ def explain(
         )
 
     passages, trail = ranked(request.where, scale)
-    documents = best_documents(passages, more=scale.more)
+    documents = best_documents(passages, more=scale.more, versions=settings.versions)
     by_document = _by_document(passages)
+    ranks = _ranks(trail)
     items = [
-        _document(found, place, by_document[found.document_id], trail, scale)
+        _document(found, place, by_document[found.document_id], trail, ranks, scale)
         for place, found in enumerate(documents, 1)
         if trail is not None and (place <= most if document_id is None else found.document_id == document_id)
     ]
@@ -69,7 +70,8 @@ def explain(
         only = Eq(DOCUMENT_ID, document_id)
         there = ranked(conjunction(request.where, only), open_scale)
         outside = there if there[0] else ranked(conjunction(request.access, only), open_scale)
-        items.append(_missing(document_id, floor, here=bool(there[0]), found=outside, scale=scale))
+        replaced = document_id in by_document
+        items.append(_missing(document_id, floor, here=bool(there[0]), replaced=replaced, found=outside, scale=scale))
     return RankingExplanation(
         text=request.text or "",
         words=_share(trail, scale),
@@ -96,9 +98,13 @@ def _by_document(passages: Sequence[Found]) -> dict[str, list[Found]]:
 
 
 def _document(
-    found: Found, place: int, passages: Sequence[Found], trail: Trail | None, scale: Scale
+    found: Found,
+    place: int,
+    passages: Sequence[Found],
+    trail: Trail,
+    ranks: Sequence[Mapping[int, int]],
+    scale: Scale,
 ) -> DocumentReasons:
-    ranks = _ranks(trail)
     return DocumentReasons(
         document_id=found.document_id,
         title=str(found.metadata.get(DOCUMENT_TITLE, "")),
@@ -106,12 +112,12 @@ def _document(
         score=found.score,
         confidence=scale.confidence(found.score),
         added=(found.score or 0.0) - (passages[0].score or 0.0),
-        passages=tuple(_passage(passage, trail, ranks) for passage in passages[:_PASSAGES] if trail is not None),
+        passages=tuple(_passage(passage, trail, ranks) for passage in passages[:_PASSAGES]),
     )
 
 
 def _missing(
-    document_id: str, floor: float, *, here: bool, found: tuple[list[Found], Trail | None], scale: Scale
+    document_id: str, floor: float, *, here: bool, replaced: bool, found: tuple[list[Found], Trail | None], scale: Scale
 ) -> DocumentReasons:
     passages, trail = found
     best = 0.0 if trail is None else max((trail.base[trail.places[each.key]] for each in passages), default=0.0)
@@ -119,6 +125,8 @@ def _missing(
         why = "there is no such document, or nothing in it that the text could be compared with"
     elif not here:
         why = "the filter leaves it out"
+    elif replaced:
+        why = "another document found is in its place"
     elif best < floor:
         why = f"its best passage has {best:.3f}, below the floor of {floor:.3f}"
     else:
