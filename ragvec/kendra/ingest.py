@@ -19,7 +19,7 @@ from ragvec.kendra.notes import Notes
 from ragvec.kendra.problems import unexpected
 from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import Document
-from ragvec.pipeline.loaders.formats import SUFFIXES, file_type
+from ragvec.pipeline.loaders.formats import SUFFIXES, file_type, read_file
 from ragvec.pipeline.passages import DATA_SOURCE_ID, DOCUMENT_TITLE, AttributeType
 from ragvec.pipeline.reading import Reader
 
@@ -102,7 +102,8 @@ class DocumentReader:
         suffix, stored_type = _SUFFIXES[kind]
         file = Path(self._folder.name) / f"document{suffix}"
         file.write_bytes(content)
-        extract = self._reader.read(file, suffix)
+        # A process of its own guards against parsers; plain text needs none.
+        extract = read_file(file, suffix, limits=self._files) if suffix == ".txt" else self._reader.read(file, suffix)
         most = self._limits.document_text
         size = len(extract.text.encode(errors="replace"))
         if most is not None and size > most:
@@ -171,14 +172,15 @@ class DocumentReader:
 
     def _content(self, members: Mapping[str, Any], *, path: str) -> tuple[bytes, str]:
         """The bytes of a document, and the name of the file that they are from, empty when they came themselves."""
-        blob, named = members.get("Blob"), members.get("S3Path")
+        blob: Any = members.get("Blob")
+        named = members.get("S3Path")
         if (blob is None) == (named is None):
             raise unexpected("exactly one of Blob and S3Path", "none" if blob is None else "both", path=path)
         most = self._limits.document_bytes or _UNLIMITED
         if named is not None:
             content = read_named_file(self._folders, named, most=most, path=f"{path}.S3Path")
             return content, str(named["Key"])
-        raw = blob.read() if hasattr(blob, "read") else blob
+        raw: Any = blob.read() if hasattr(blob, "read") else blob
         content = raw.encode() if isinstance(raw, str) else bytes(raw)
         if len(content) > most:
             raise unexpected(f"at most {most:,} bytes", f"{len(content):,}", path=f"{path}.Blob")
