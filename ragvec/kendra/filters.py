@@ -13,13 +13,13 @@ from typing import Any
 
 from ragvec.errors import InvalidFilter, InvalidRequest
 from ragvec.filters.nodes import And, Compare, Eq, Filter, In, Not, Operator, Or
-from ragvec.kendra.access.lists import principals
+from ragvec.kendra.access.lists import is_access_field, principals
 from ragvec.kendra.access.rules import PLAIN, Rules
 from ragvec.kendra.attributes import Schema, operand, read_strings, read_value
 from ragvec.kendra.limits import Limits
 from ragvec.kendra.problems import shown, unexpected
 
-__all__ = ["compile_filter", "leaves"]
+__all__ = ["compile_filter", "leaves", "names_callers"]
 
 _COMPARISONS: dict[str, Operator] = {
     "GreaterThan": "gt",
@@ -65,6 +65,11 @@ def compile_filter(
     if not compiler.principals:
         return compiled
     return And((compiled, rules.not_denied(compiler.principals)))
+
+
+def names_callers(where: Filter) -> bool:
+    """Whether a compiled filter says who is asking: then it restricts what else there is in a response too."""
+    return any(is_access_field(getattr(leaf, "field", "")) for leaf in leaves(where))
 
 
 def leaves(where: Filter) -> Iterator[Filter]:

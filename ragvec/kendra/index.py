@@ -48,7 +48,6 @@ from ragvec.kendra.where import attribute_condition
 from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, EMBEDDER_PROPERTY
 from ragvec.protocols import Embedder
 from ragvec.store import Index
-from ragvec.types import FloatVector
 
 __all__ = ["QueryIndex"]
 
@@ -57,19 +56,16 @@ class QueryIndex:
     """Search by text in an index that the pipeline filled.
 
     `embedder` is needed only where the one that filled the index cannot be had by its name; it is given as to the
-    pipeline. `settings` by default lift Kendra's limits and keep no journal. `reader` finds answers in passages in
-    place of that shipped. Nothing is read and no model loaded before the first search.
+    pipeline. `settings` by default lift Kendra's limits and keep no journal. Nothing is read and
+    no model loaded before the first search.
     """
 
-    def __init__(
-        self, index: Index, *, embedder: Any = None, settings: Settings | None = None, reader: Any = None
-    ) -> None:
+    def __init__(self, index: Index, *, embedder: Any = None, settings: Settings | None = None) -> None:
         if not isinstance(index, Index):
             raise InvalidRequest(f"Expected an index, as `store.bucket(…).index(…)` gives, got {index!r}", path="index")
         self.index = index
         self.settings = settings or Settings(limits=NATIVE, journal=False)
         self.notes = Notes(index)
-        self.reader = reader
         self._given = embedder
 
     def __repr__(self) -> str:
@@ -221,7 +217,7 @@ class QueryIndex:
         return explain(
             self.index,
             understood(opened, msgspec.structs.replace(request, syntax=syntax)).request,
-            embed=self._embed,
+            embed=opened.vector,
             scale=opened.scale,
             settings=self.settings,
             notes=self.notes,
@@ -267,12 +263,7 @@ class QueryIndex:
             settings=self.settings,
             notes=self.notes,
             embedder=lambda: self.embedder,
-            reader=self.reader,
         )
-
-    def _embed(self, text: str) -> FloatVector:
-        vector: FloatVector = self.embedder.embed_query(text)
-        return vector
 
     def _condition(self, where: Mapping[str, Any] | Filter | None, schema: Schema) -> Filter:
         condition: Filter = EVERYTHING
@@ -292,6 +283,6 @@ class QueryIndex:
             raise unexpected("either `token`, or `user` and `groups`", "both", path="token")
         if user is None and groups is None:
             context = None if token is None else {"Token": token}
-            return restriction(context, notes=self.notes, limits=self.settings.limits)
+            return restriction(context, notes=self.notes, limits=self.settings.limits, keys=self.settings.token_keys)
         rules = Rules.of(self.notes)
         return rules.visible_to(rules.expand(principals(user, groups or ())))

@@ -9,13 +9,14 @@ from typing import Any
 from ragvec.errors import InvalidFilter
 from ragvec.filters.nodes import Compare, Eq, Filter, In, StartsWith
 from ragvec.filters.parse import parse_filter
+from ragvec.kendra.access.lists import is_access_field
 from ragvec.kendra.attributes import Field, Schema, epoch_seconds
 from ragvec.kendra.filters import leaves
-from ragvec.pipeline.passages import ACL_ALLOW, ACL_DENY, BEGIN, DOCUMENT_ID, END, PASSAGE, PASSAGES
+from ragvec.pipeline.passages import BEGIN, DOCUMENT_ID, END, PASSAGE, PASSAGES
 
 __all__ = ["attribute_condition"]
 
-_PASSAGE_FIELDS = frozenset({DOCUMENT_ID, PASSAGE, PASSAGES, BEGIN, END, ACL_ALLOW, ACL_DENY})
+_PASSAGE_FIELDS = frozenset({DOCUMENT_ID, PASSAGE, PASSAGES, BEGIN, END})
 
 
 def attribute_condition(
@@ -34,7 +35,7 @@ def attribute_condition(
         where = parse_filter(_with_seconds(where, schema, of_date=False), non_filterable=non_filterable)
     for leaf in leaves(where) if complete else ():
         name = getattr(leaf, "field", "")
-        if name in _PASSAGE_FIELDS:
+        if name in _PASSAGE_FIELDS or is_access_field(name):
             continue
         if name not in schema.fields:
             message = f"The index has no attribute {name!r} - at `where`; {schema.instead_of(name)}"

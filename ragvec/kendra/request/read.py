@@ -10,7 +10,7 @@ from ragvec.filters.nodes import Eq, Filter
 from ragvec.kendra.access import restriction, user_context
 from ragvec.kendra.access.rules import PLAIN, Rules
 from ragvec.kendra.attributes import Schema
-from ragvec.kendra.filters import compile_filter, leaves
+from ragvec.kendra.filters import compile_filter, leaves, names_callers
 from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.request.asked import Request, ResultType, conjunction
 from ragvec.kendra.request.facets import read_facets
@@ -63,10 +63,10 @@ def read_query(
     if text is None and not given.get("AttributeFilter") and not given.get("Facets"):
         raise unexpected("QueryText, or AttributeFilter or Facets to browse with", "none of them", path="QueryText")
     page, page_size = paging(given.get("PageNumber"), given.get("PageSize"), limits=limits)
-    access = _access(given.get("UserContext"), settings=settings, notes=notes)
+    where, access = _restrictions(given, schema=schema, settings=settings, notes=notes)
     return Request(
         text=text,
-        where=_where(given, access, schema=schema, settings=settings, notes=notes),
+        where=where,
         access=access,
         facets=read_facets(given.get("Facets"), schema=schema, settings=settings),
         sort=read_sorting(given, schema=schema, limits=limits),
@@ -96,10 +96,10 @@ def read_retrieve(
     if text is None:
         raise unexpected("text", "none", path="QueryText")
     page, page_size = paging(given.get("PageNumber"), given.get("PageSize"), limits=limits)
-    access = _access(given.get("UserContext"), settings=settings, notes=notes)
+    where, access = _restrictions(given, schema=schema, settings=settings, notes=notes)
     return Request(
         text=text,
-        where=_where(given, access, schema=schema, settings=settings, notes=notes),
+        where=where,
         access=access,
         page=page,
         page_size=page_size,
@@ -143,11 +143,15 @@ def _access(context: object, *, settings: Settings, notes: Notes | None) -> Filt
     return restriction(context, notes=notes, limits=settings.limits, keys=settings.token_keys)
 
 
-def _where(
-    given: Mapping[str, Any], access: Filter, *, schema: Schema, settings: Settings, notes: Notes | None
-) -> Filter:
-    # Only conditions on who is asking look at the rules.
+def _restrictions(
+    given: Mapping[str, Any], *, schema: Schema, settings: Settings, notes: Notes | None
+) -> tuple[Filter, Filter]:
+    """What holds for all that may be found, and for all that may be seen beside it."""
+    access = _access(given.get("UserContext"), settings=settings, notes=notes)
     asked = given.get("AttributeFilter")
+    # Only conditions on who is asking look at the rules.
     rules = PLAIN if notes is None or not asked else Rules.of(notes)
     of_attributes = compile_filter(asked, schema=schema, limits=settings.limits, rules=rules)
-    return conjunction(in_language(of_attributes, settings=settings), access)
+    if names_callers(of_attributes):
+        access = conjunction(of_attributes, access)
+    return conjunction(in_language(of_attributes, settings=settings), access), access
