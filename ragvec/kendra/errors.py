@@ -42,6 +42,8 @@ DIALECT: Dialect = msgspec.structs.replace(
     },
     refined_errors={
         (errors.InvalidRequest, "GetSnapshots"): WireError(400, "InvalidRequestException"),
+        # Nothing here raises it; programs name it in `except client.exceptions.ResourceInUseException`.
+        (errors.Conflict, "StartDataSourceSyncJob"): WireError(400, "ResourceInUseException"),
         (errors.IndexExists, "CreateIndex"): WireError(400, "ResourceAlreadyExistException"),
         **{
             (errors.ResourceNotFound, operation): WireError(400, "ResourceUnavailableException")
