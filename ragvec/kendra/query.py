@@ -32,6 +32,7 @@ from ragvec.kendra.request.asked import Request, conjunction, conjuncts
 from ragvec.kendra.settings import Settings
 from ragvec.kendra.sorting import in_order
 from ragvec.protocols import Embedder
+from ragvec.types import FloatVector
 
 if TYPE_CHECKING:
     from ragvec.store import Index
@@ -51,7 +52,13 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     settings: Settings
     notes: Notes
     embedder: Callable[[], Embedder]
-    reader: Any = None
+    vectors: dict[str, FloatVector] = {}
+
+    def vector(self, text: str) -> FloatVector:
+        """The text's vector, made once for all stages."""
+        if text not in self.vectors:
+            self.vectors[text] = self.embedder().embed_query(text)
+        return self.vectors[text]
 
 
 def find_documents(search: Search, request: Request) -> Outcome:

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from ragvec.kendra.access.keys import GivenKeys
+from ragvec.kendra.answers.reader import Reader
 from ragvec.kendra.limits import KENDRA, Limits
 from ragvec.kendra.rank.versions import Versions
 from ragvec.kendra.relevance import Scale
@@ -28,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `disjunctive_facets`: a facet counts as if the filter did not restrict its own field.
     Kendra has neither.
     `journal`: queries are recorded with the index, for suggestions, feedback and analytics.
+    `reader`: what reads answers from passages; None takes the one that comes with ragvec, which needs no model but the
+    embedder.
     `versions`: which documents give place to others that were found (superseded ones, near-duplicates, older versions);
     None, the default, keeps all.
     `strict_fields`: fields have the flags of a Kendra index nobody has configured, as `Schema.of` tells.
@@ -47,3 +50,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     disjunctive_facets: bool = False
     token_keys: GivenKeys = {}
     journal: bool = True
+    reader: Reader | None = None

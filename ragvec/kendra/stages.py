@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ragvec.kendra import syntax
+from ragvec.kendra.answers.find import find_answers
 from ragvec.kendra.faqs.find import find_faqs
 from ragvec.kendra.found import Answer, Correction, FaqHit, Found
-from ragvec.kendra.learn import thesaurus
+from ragvec.kendra.learn import spelling, thesaurus
 from ragvec.kendra.learn.featured import featured_documents
 from ragvec.kendra.rank.documents import best_documents
 from ragvec.kendra.rank.passages import ranked_passages
@@ -49,7 +50,7 @@ def ranked(search: Search, request: Request) -> tuple[Sequence[Found], Sequence[
     passages = ranked_passages(
         search.index,
         request,
-        embed=lambda text: search.embedder().embed_query(text),
+        embed=search.vector,
         scale=search.scale,
         settings=search.settings,
         notes=search.notes,
@@ -60,7 +61,16 @@ def ranked(search: Search, request: Request) -> tuple[Sequence[Found], Sequence[
 
 def answers(search: Search, request: Request, passages: Sequence[Found]) -> tuple[Answer, ...]:
     """Answers read from the passages, best first."""
-    return ()
+    return tuple(
+        find_answers(
+            request.text or "",
+            passages,
+            embed=search.embedder(),
+            reader=search.settings.reader,
+            most=search.settings.limits.answers,
+            vector=search.vector(request.text or ""),
+        )
+    )
 
 
 def faqs(search: Search, request: Request) -> tuple[FaqHit, ...]:
@@ -70,7 +80,7 @@ def faqs(search: Search, request: Request) -> tuple[FaqHit, ...]:
             search.index,
             request.text or "",
             where=request.where,
-            embed=lambda text: search.embedder().embed_query(text),
+            embed=search.vector,
             most=search.settings.limits.faqs,
         )
     )
@@ -82,8 +92,8 @@ def featured_ids(search: Search, text: str) -> tuple[str, ...]:
 
 
 def correction(search: Search, request: Request) -> Correction | None:
-    """The text with its spelling corrected; None where there is nothing to correct."""
-    return None
+    """The text with its spelling corrected by what may be seen; None where there is nothing to correct."""
+    return spelling.correction(search.index, request.text or "", where=request.access)
 
 
 def synonyms(search: Search, text: str) -> tuple[str, ...]:
