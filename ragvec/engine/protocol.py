@@ -34,6 +34,8 @@ __all__ = [
     "IndexStats",
     "Listing",
     "Page",
+    "NearTerm",
+    "NearTerms",
     "Ranked",
     "Ranking",
     "RowScores",
@@ -160,6 +162,18 @@ class RowScores(msgspec.Struct, frozen=True, eq=False):
     distances: Distances | None = None
 
 
+class NearTerm(msgspec.Struct, frozen=True):
+    """A term of a text field near another: how many typing errors apart, in how many `rows`, and the keys of some."""
+
+    term: str
+    distance: int
+    rows: int
+    keys: tuple[str, ...]
+
+
+NearTerms: TypeAlias = "list[tuple[NearTerm, ...]]"
+
+
 class IndexEngine(Protocol):
     """One index. Every call sees all changes acknowledged before it began, in this or any other process.
 
@@ -270,6 +284,14 @@ class IndexEngine(Protocol):
     ) -> RowScores:
         """What `rank` would have given these rows, exactly, in that moment: the lists in `ranked` lack some. `vector`
         and `texts` as given to `rank`. Raises as that."""
+        ...
+
+    def near_terms(self, key: str, terms: Sequence[str], *, most: Sequence[int], where: Filter) -> NearTerms:
+        """For each term, those of a text field that lie at most so many typing errors from it, counted among the rows
+        that satisfy the filter, where there are any; nearest first, then the most frequent.
+
+        Raises as `rank`.
+        """
         ...
 
     def text_status(self) -> dict[str, TextStatus]:

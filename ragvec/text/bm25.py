@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragvec.text.inverted import Counts, Occurrences
+from ragvec.text.near import TermShapes
 from ragvec.types import FloatVector, RowArray
 
 __all__ = ["B", "K1", "Lists", "Scored", "Statistics", "contributions", "top"]
@@ -54,6 +55,11 @@ class Lists(Protocol):
     lengths: Counts
     documents: int
     tokens: int
+
+    @property
+    def shapes(self) -> TermShapes:
+        """The terms, to look for those near a word."""
+        ...
 
     def find(self, term: str) -> Occurrences | None:
         """Where the term occurs."""

@@ -6,6 +6,7 @@ A file, `<first>-<last>.text`, is a `SectionFile` of the arrays that `Inverted` 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragvec.errors import Corrupted
+from ragvec.text.near import TermShapes
 from ragvec.text.sections import SectionFile, write_sections
 from ragvec.types import RowArray
 
@@ -73,6 +75,11 @@ class Inverted:
         bounds = self._bounds.tolist()
         text = bytes(self._text)
         return (text[start:end] for start, end in pairwise(bounds))
+
+    @cached_property
+    def shapes(self) -> TermShapes:
+        """The terms, to look for those near a word."""
+        return TermShapes(np.frombuffer(self._text, np.uint8), np.asarray(self._bounds))
 
     def find(self, term: str) -> Occurrences | None:
         """Where the term occurs; None where it does not."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragvec.text.inverted import Counts, Inverted, Occurrences
+from ragvec.text.near import TermShapes
 from ragvec.types import RowArray
 
 __all__ = ["InvertedTail", "TailView"]
@@ -46,6 +47,7 @@ class InvertedTail:
         self._ids = array("I")
         self._lengths = array("I")
         self._made: _Made | None = None
+        self._shapes = TermShapes.of(())
 
     @property
     def last(self) -> int:
@@ -78,6 +80,13 @@ class InvertedTail:
             lengths=lengths,
             first=self.first,
         )
+
+    def shapes(self) -> TermShapes:
+        """The terms, to look for those near a word; made anew when there are more."""
+        shapes = self._shapes
+        if len(shapes) != len(self._numbers):
+            shapes = self._shapes = TermShapes.of(list(self._numbers))
+        return shapes
 
     def lengths(self, rows: int) -> Counts:
         """The number of terms of each of the first `rows` rows."""
@@ -123,6 +132,11 @@ class TailView:
         self.lengths = tail.lengths(last - tail.first)
         self.documents = int(np.count_nonzero(self.lengths))
         self.tokens = int(self.lengths.sum(dtype=np.int64))
+
+    @property
+    def shapes(self) -> TermShapes:
+        """The terms, to look for those near a word; some may be of later rows."""
+        return self._tail.shapes()
 
     def find(self, term: str) -> Occurrences | None:
         """Where the term occurs; None where it does not."""

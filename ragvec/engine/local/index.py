@@ -26,6 +26,7 @@ from ragvec.engine.local.merging import LANES, Lane
 from ragvec.engine.local.search import explain, search
 from ragvec.engine.local.snapshot import Generation, Snapshot
 from ragvec.engine.local.stats import index_stats
+from ragvec.engine.local.text_near import near_terms
 from ragvec.engine.local.text_search import explain_texts, rank, scores
 from ragvec.engine.local.tune import Settings, measured
 from ragvec.engine.local.upkeep import Upkeep, Worker
@@ -35,6 +36,7 @@ from ragvec.engine.protocol import (
     IndexSpec,
     IndexStats,
     Listing,
+    NearTerms,
     Ranked,
     Ranking,
     RowScores,
@@ -217,6 +219,10 @@ class LocalIndex:
     ) -> RowScores:
         with self._guarded:
             return scores(ranked.moment, rows, vector=vector, texts=texts)
+
+    def near_terms(self, key: str, terms: Sequence[str], *, most: Sequence[int], where: Filter) -> NearTerms:
+        with self._guarded:
+            return near_terms(self.snapshot(), key, terms, most=most, where=where)
 
     def text_status(self) -> dict[str, TextStatus]:
         with self._guarded:

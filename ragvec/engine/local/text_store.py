@@ -24,6 +24,7 @@ from ragvec.errors import Corrupted
 from ragvec.text.bm25 import Lists
 from ragvec.text.inverted import MAGIC, VERSION, Inverted, Occurrences, merged
 from ragvec.text.inverted_tail import InvertedTail
+from ragvec.text.near import TermShapes
 from ragvec.text.sections import SectionFile
 
 __all__ = ["CutLists", "TextStore", "open_lists", "run_name", "run_range", "text_reader"]
@@ -113,6 +114,11 @@ class CutLists:
         self.lengths = whole.lengths[: last - whole.first]
         self.documents = int(np.count_nonzero(self.lengths))
         self.tokens = int(self.lengths.sum(dtype=np.int64))
+
+    @property
+    def shapes(self) -> TermShapes:
+        """The terms, to look for those near a word; some may be of later rows."""
+        return self._whole.shapes
 
     def find(self, term: str) -> Occurrences | None:
         """Where the term occurs; None where it does not."""
