@@ -19,12 +19,18 @@ EVERY_FIELD = [{"DocumentAttributeKey": "department"}]
 
 
 def ids(response: dict[str, Any]) -> list[str]:
-    return [item["DocumentId"] for item in response["ResultItems"]]
+    return [item["DocumentId"] for item in documents(response)]
+
+
+def documents(response: dict[str, Any]) -> list[dict[str, Any]]:
+    return [item for item in response["ResultItems"] if item["Type"] == "DOCUMENT"]
 
 
 def test_the_worked_example(client: Client, ferries: Index) -> None:
     response = client.query(IndexId=ferries.uid, QueryText="how many bicycles fit on the morning ferry")
-    first, second = response["ResultItems"][:2]
+    assert [item["Type"] for item in response["ResultItems"][:2]] == ["ANSWER", "DOCUMENT"]
+    assert response["ResultItems"][0]["DocumentId"] == "deck/bicycles.md"
+    first, second = documents(response)[:2]
     assert (first["DocumentId"], second["DocumentId"]) == ("deck/bicycles.md", "fares.md")
     assert first["DocumentTitle"]["Text"] == "Bicycles on Brightwater ferries"
     places = [(h["BeginOffset"], h["EndOffset"]) for h in first["DocumentExcerpt"]["Highlights"]]
@@ -78,9 +84,7 @@ def test_browsing_by_page_number_finds_documents_that_have_such_a_page(store: St
 def test_highlights_stand_on_the_words_of_unicode_text(store: Store) -> None:
     text = "🚲 𝒳𝒴 naïve riders — the cafe\u0301’s bicycles 🚲🚲 (two “ferries”) " * 12
     index = fill(store, [{"id": "x", "title": "👩‍🚀 Café ferry", "text": text}])
-    (item,) = Client(store, embedder=BagOfStems()).query(IndexId=index.uid, QueryText="CAFE bicycle ferry")[
-        "ResultItems"
-    ]
+    (item,) = documents(Client(store, embedder=BagOfStems()).query(IndexId=index.uid, QueryText="CAFE bicycle ferry"))
     for part, allowed in (
         (item["DocumentExcerpt"], {"cafe\u0301’s", "bicycles", "ferries"}),
         (item["DocumentTitle"], {"Café", "ferry"}),
@@ -92,7 +96,7 @@ def test_highlights_stand_on_the_words_of_unicode_text(store: Store) -> None:
 
 def test_a_document_without_title_uri_or_attributes(store: Store) -> None:
     index = fill(store, [{"id": "bare", "text": "ferry"}])
-    (item,) = Client(store, embedder=BagOfStems()).query(IndexId=index.uid, QueryText="ferry")["ResultItems"]
+    (item,) = documents(Client(store, embedder=BagOfStems()).query(IndexId=index.uid, QueryText="ferry"))
     assert item["DocumentTitle"] == {"Text": "", "Highlights": []}
     assert (item["DocumentURI"], item["DocumentAttributes"], item["AdditionalAttributes"]) == ("", [], [])
 
@@ -177,7 +181,7 @@ def test_items_carry_what_a_person_asks_for(query_index: QueryIndex) -> None:
     assert not item.attributes.keys() & {"_text", "_hash", "_passage", "_acl_allow", "_document_id"}
     assert [(count.value, count.count) for count in results.facets["department"]] == [("Operations", 1)]
     assert results.facets["reviewed"][0].value.year == 2023
-    assert repr(results) == "<SearchResults: 1 document for 'bicycle ferry'>"
+    assert repr(results) == "<SearchResults: 1 answer, 1 document for 'bicycle ferry'>"
     assert repr(query_index.search("???")) == "<SearchResults: no documents for '???'>"
     assert repr(query_index.search(page_size=3)) == "<SearchResults: 4 documents, page 1 of 2>"
     assert (results[0], results[:1], len(results)) == (item, (item,), 1)

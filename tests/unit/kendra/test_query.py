@@ -82,7 +82,11 @@ def client(filled: Index) -> Client:
 
 
 def ids(response: dict[str, Any]) -> list[str]:
-    return [item["DocumentId"] for item in response["ResultItems"]]
+    return [item["DocumentId"] for item in response["ResultItems"] if item["Type"] == "DOCUMENT"]
+
+
+def kinds(response: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(item["Type"], item["DocumentId"]) for item in response["ResultItems"]]
 
 
 # ---- finding
@@ -120,7 +124,7 @@ def test_a_text_that_means_nothing_to_the_embedder_finds_nothing(client: Client,
 
 def test_the_excerpt_is_of_the_best_passage(client: Client, filled: Index) -> None:
     text = "bicycle cargo rail"
-    for item in client.query(IndexId=filled.uid, QueryText=text)["ResultItems"]:
+    for item in client.query(IndexId=filled.uid, QueryText=text, QueryResultTypeFilter="DOCUMENT")["ResultItems"]:
         document = BY_ID[item["DocumentId"]]
         embedder = BagOfStems()
         best = max(
@@ -138,7 +142,7 @@ def test_the_excerpt_is_of_the_best_passage(client: Client, filled: Index) -> No
 def test_pages_hold_everything_reachable_once(client: Client, filled: Index, size: int, text: str | None) -> None:
     members = present(IndexId=filled.uid, QueryText=text, Facets=[{"DocumentAttributeKey": "team"}])
     total = client.query(**members)["TotalNumberOfResults"]
-    seen: list[str] = []
+    seen: list[tuple[str, str]] = []
     page = 0
     while True:
         page += 1
@@ -146,9 +150,9 @@ def test_pages_hold_everything_reachable_once(client: Client, filled: Index, siz
         assert response["TotalNumberOfResults"] == total
         if not response["ResultItems"]:
             break
-        seen += ids(response)
+        seen += kinds(response)
     assert len(seen) == len(set(seen)) == min(total, 100)
-    assert seen == ids(client.query(**members, PageSize=100))
+    assert seen == kinds(client.query(**members, PageSize=100))
     assert page == -(-min(total, 100) // size) + 1
 
 
@@ -285,7 +289,7 @@ def test_sorting_orders_all_that_was_found_absent_values_last(
 
 
 def test_the_first_page_of_a_sort_holds_the_first_of_all(client: Client, filled: Index) -> None:
-    members = {"IndexId": filled.uid, "QueryText": "ferry"}
+    members = {"IndexId": filled.uid, "QueryText": "ferry", "QueryResultTypeFilter": "DOCUMENT"}
     order = {"DocumentAttributeKey": "rank", "SortOrder": "DESC"}
     one = client.query(**members, SortingConfiguration=order, PageSize=3)
     ranks = [BY_ID[i].get("rank") for i in ids(client.query(**members, PageSize=100))]
@@ -400,7 +404,7 @@ def test_requests_that_are_refused(client: Client, filled: Index, members: dict[
 
 
 def test_members_that_ask_for_what_happens_anyway_are_accepted(client: Client, filled: Index) -> None:
-    plain = client.query(IndexId=filled.uid, QueryText="ferry")
+    plain = client.query(IndexId=filled.uid, QueryText="ferry", QueryResultTypeFilter="DOCUMENT")
     same = client.query(
         IndexId=filled.uid,
         QueryText="ferry",
