@@ -65,7 +65,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def configuration_of(index: Index) -> Configuration | None:
-    """What is configured of an index; None where nothing is."""
+    """What is configured of an index; None where nothing is. Raises IndexNotFound."""
     return Notes(index).read(NOTE, Configuration)
 
 

@@ -6,11 +6,12 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from ragvec.errors import BucketNotFound, Conflict, IndexExists, InvalidRequest
+from ragvec.errors import BucketNotFound, Conflict, IndexExists, InvalidRequest, TextFieldExists, TextFieldNotFound
 from ragvec.kendra.attributes import BUILT_IN, kendra_type
 from ragvec.kendra.configuration import NOTE, Configuration, configuration_of, updated_fields
 from ragvec.kendra.describe import describe_index, is_query_index, summary
@@ -20,7 +21,7 @@ from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
 from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.tags import add_tags, read_tags
-from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY
+from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, TEXT
 from ragvec.pipeline.run import Pipeline
 from ragvec.store import Index
 
@@ -157,6 +158,7 @@ class IndexOperations(Operations):
         after = Notes(target.index).change(NOTE, Configuration, change)
         assert after is not None
         _record_types(target.index, after)
+        _search_words(target.index, after)
         return {}
 
     def _delete_index(self, members: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,6 +252,21 @@ def _user_tokens(given: Mapping[str, Any]) -> list[dict[str, Any]]:
             choice(token, "KeyLocation", ("URL", "SECRET_MANAGER"), path=f"{path}.{kind}.KeyLocation")
         found.append({kind: token})
     return found
+
+
+def _search_words(index: Index, configuration: Configuration) -> None:
+    """See that words of a query are sought in the fields that are searchable, and in no other that was configured; an
+    index whose words are not searched stays so."""
+    there = index.text_fields
+    for name, field in configuration.fields.items():
+        if TEXT not in there or field.type not in ("STRING_VALUE", "STRING_LIST_VALUE"):
+            continue
+        if field.searchable and name not in there:
+            with suppress(TextFieldExists):  # by another process, just now
+                index.add_text(name, language=there[TEXT])
+        elif not field.searchable and name in there:
+            with suppress(TextFieldNotFound):
+                index.drop_text(name)
 
 
 def _record_types(index: Index, configuration: Configuration) -> None:

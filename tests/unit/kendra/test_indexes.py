@@ -154,6 +154,37 @@ def test_flags_decide_what_a_query_may_count_and_sort(client: Client, made: str)
     client.query(IndexId=made, QueryText="ferry", Facets=facet, SortingConfiguration=order)
 
 
+def test_words_are_sought_in_searchable_fields_alone(client: Client, made: str) -> None:
+    add_field(client, made, "line", "STRING_VALUE")
+    add_field(client, made, "tags", "STRING_LIST_VALUE")
+    documents = [
+        {
+            "Id": name,
+            "Blob": b"The crew signs on at five.",
+            "Attributes": [
+                {"Key": "line", "Value": {"StringValue": line}},
+                {"Key": "tags", "Value": {"StringListValue": tags}},
+            ],
+        }
+        for name, line, tags in (
+            ("a", "Southern bays", ["calm"]),
+            ("b", "Northern islands", ["calm"]),
+            ("c", "Southern bays", ["winter", "storm"]),
+        )
+    ]
+    assert client.batch_put_document(IndexId=made, Documents=documents)["FailedDocuments"] == []
+
+    def first(text: str) -> str:
+        items = client.query(IndexId=made, QueryText=text, QueryResultTypeFilter="DOCUMENT")["ResultItems"]
+        assert len(items) == 3
+        return str(items[0]["DocumentId"])
+
+    assert (first("crew"), first("crew northern island"), first("crew winter")) == ("a", "b", "a")
+    add_field(client, made, "line", "STRING_VALUE", Search={"Searchable": False})
+    add_field(client, made, "tags", "STRING_LIST_VALUE", Search={"Searchable": True})
+    assert (first("crew"), first("crew northern island"), first("crew winter")) == ("a", "a", "c")
+
+
 def test_an_index_of_the_pipeline_stays_open_until_a_field_is_configured(client: Client, ferries: Index) -> None:
     before = fields_of(client, ferries.uid)
     client.update_index(
