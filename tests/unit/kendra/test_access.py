@@ -87,7 +87,11 @@ def test_deny_wins_then_allow_then_public(
 def test_totals_and_facets_count_only_what_may_be_seen(filled: tuple[Store, str]) -> None:
     store, uid = filled
     response = Client(store, embedder=BagOfStems()).query(
-        IndexId=uid, QueryText="ferry", UserContext={"UserId": "bob"}, Facets=[{"DocumentAttributeKey": "_category"}]
+        IndexId=uid,
+        QueryText="ferry",
+        UserContext={"UserId": "bob"},
+        QueryResultTypeFilter="DOCUMENT",
+        Facets=[{"DocumentAttributeKey": "_category"}],
     )
     visible = [x for x in DOCUMENTS if sees(x, "bob", [])]
     assert response["TotalNumberOfResults"] == len(visible)

@@ -147,7 +147,8 @@ def test_query_finds_exactly_the_documents_that_satisfy_the_filter(
 ) -> None:
     store, uid = filled
     client = Client(store, embedder=BagOfStems(), settings=Settings(limits=NATIVE, scale=EVERYTHING_RELATED))
-    response = client.query(IndexId=uid, AttributeFilter=attribute_filter, PageSize=100, **present(QueryText=text))
+    kind = {"PageSize": 100, "QueryResultTypeFilter": "DOCUMENT"}
+    response = client.query(IndexId=uid, AttributeFilter=attribute_filter, **kind, **present(QueryText=text))
     expected = {document["id"] for document in DOCUMENTS if satisfies(document, attribute_filter)}
     assert {item["DocumentId"] for item in response["ResultItems"]} == expected
     assert response["TotalNumberOfResults"] == len(expected)
