@@ -8,7 +8,7 @@ found[0].title, found[0].excerpt, found.total, found.facets["department"]
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from ragvec.kendra.access import Rules, principals, restriction
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.configuration import configuration_of
 from ragvec.kendra.embedders import embedder_for
+from ragvec.kendra.faqs.manage import add_faq_rows
 from ragvec.kendra.itemize import passage_items, search_results
 from ragvec.kendra.items import new_query_id
 from ragvec.kendra.learn.journal import record
@@ -224,6 +225,25 @@ class QueryIndex:
             schema=opened.schema,
             document_id=document_id,
             most=most,
+        )
+
+    def add_faq(self, rows: Iterable[Mapping[str, Any]], *, name: str = "rows", language: str = "en") -> str:
+        """Add a FAQ of these rows and return its id; `search` then answers their questions from them.
+
+        A row is {"question", "answer"}, with "uri", "attributes" by name and "access", a list of {"Name", "Type",
+        "Access"}, as they are needed.
+
+        Raises:
+            InvalidRequest: a row breaks a rule; nothing was added.
+        """
+        return add_faq_rows(
+            self.index,
+            rows,
+            name=name,
+            language=language,
+            schema=self.schema,
+            embedder=lambda: self.embedder,
+            limits=self.settings.limits,
         )
 
     def _request(

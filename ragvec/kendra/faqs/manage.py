@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from ragvec.errors import InvalidRequest, QuotaExceeded
+from ragvec.kendra.attributes import Schema
+from ragvec.kendra.faqs.files import read_faq_rows
 from ragvec.kendra.faqs.stored import Faq, FaqRow, delete_rows, faq_of, faqs_of, put_rows, set_faq
 from ragvec.kendra.limits import Limits
 from ragvec.kendra.notes import Notes
@@ -16,7 +19,7 @@ from ragvec.kendra.tags import drop_tags
 from ragvec.protocols import Embedder
 from ragvec.store import Index
 
-__all__ = ["add_faq", "delete_faq", "new_faq"]
+__all__ = ["add_faq", "add_faq_rows", "delete_faq", "new_faq"]
 
 
 def new_faq(name: str) -> Faq:
@@ -54,6 +57,30 @@ def add_faq(
         done = msgspec.structs.replace(faq, status="ACTIVE", rows=len(rows), updated=time.time())
     set_faq(notes, faq.id, done)
     return done
+
+
+def add_faq_rows(
+    index: Index,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    name: str,
+    language: str,
+    schema: Schema,
+    embedder: Callable[[], Embedder],
+    limits: Limits,
+) -> str:
+    """Add a FAQ of these rows, as `read_faq_rows` takes them, and return its id.
+
+    Raises:
+        InvalidRequest: a row breaks a rule; nothing was added. QuotaExceeded: as from `add_faq`.
+    """
+    found = read_faq_rows(rows, schema=schema, limits=limits)
+    faq = msgspec.structs.replace(new_faq(name), language=language, format="JSON")
+    done = add_faq(index, faq, lambda: found, embedder=embedder, limits=limits)
+    if done.status == "FAILED":
+        delete_faq(index, done.id)
+        raise InvalidRequest(done.error, path="rows")
+    return done.id
 
 
 def delete_faq(index: Index, faq_id: str) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from ragvec.errors import Conflict, InvalidRequest
-from ragvec.kendra.faqs.files import FORMATS, read_faq_file, read_faq_rows
-from ragvec.kendra.faqs.manage import add_faq, delete_faq, new_faq
+from ragvec.errors import Conflict
+from ragvec.kendra.faqs.files import FORMATS, read_faq_file
+from ragvec.kendra.faqs.manage import add_faq, add_faq_rows, delete_faq, new_faq
 from ragvec.kendra.faqs.stored import Faq, faq_of, faqs_of
 from ragvec.kendra.files import read_named_file
 from ragvec.kendra.learn.members import CLIENT_TOKEN, ID, at, choice, page, s3_path, text
@@ -64,14 +64,16 @@ class FaqOperations(Operations):
         Raises:
             InvalidRequest: a row breaks a rule; nothing was added. ResourceNotFound: there is no such index.
         """
-        target, limits = self._index(index_id), self.settings.limits
-        found = read_faq_rows(rows, schema=target.schema, limits=limits)
-        faq = msgspec.structs.replace(new_faq(name), language=language, format="JSON")
-        done = add_faq(target.index, faq, lambda: found, embedder=lambda: target.embedder, limits=limits)
-        if done.status == "FAILED":
-            delete_faq(target.index, done.id)
-            raise InvalidRequest(done.error, path="rows")
-        return done.id
+        target = self._index(index_id)
+        return add_faq_rows(
+            target.index,
+            rows,
+            name=name,
+            language=language,
+            schema=target.schema,
+            embedder=lambda: target.embedder,
+            limits=self.settings.limits,
+        )
 
     def _create_faq(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(

@@ -15,13 +15,14 @@ from kendra_corpus import BagOfStems
 
 from ragvec.errors import InvalidRequest
 from ragvec.filters.nodes import Eq
-from ragvec.kendra import Client
+from ragvec.kendra import Client, QueryIndex
 from ragvec.kendra.access import visible_to
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.faqs.files import read_faq_file, read_faq_rows
 from ragvec.kendra.faqs.find import find_faqs
 from ragvec.kendra.faqs.stored import FaqRow, questions_index
 from ragvec.kendra.limits import KENDRA
+from ragvec.pipeline import Pipeline
 from ragvec.pipeline.embedders import HashingEmbedder
 from ragvec.store import Store
 
@@ -357,3 +358,29 @@ def test_other_questions_are_not_answered_from_the_faq(handbook: tuple[Any, Hash
     found = [text for text in asked if find_faqs(index, text, embed=embedder.embed_query)]
     assert len(found) <= 1, found
     assert find_faqs(index, "...", embed=lambda _: np.zeros(256, np.float32)) == []
+
+
+def test_rows_added_to_an_index_answer_its_queries(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    (folder / "a.txt").write_text("The ferry sails at noon.", encoding="utf-8")
+    index = store.bucket("docs").index("pages")
+    Pipeline(index=index, embedder=HashingEmbedder()).run(folder, progress=False)
+    pages = QueryIndex(index)
+    row = {"question": "Are bicycles free?", "answer": "Yes.", "uri": "https://x.example", "attributes": {"line": "N"}}
+    with pytest.raises(InvalidRequest, match="no field 'line'"):
+        pages.add_faq([row])
+    del row["attributes"]
+    faq_id = pages.add_faq(
+        [row, {**row, "answer": "No.", "access": [{"Name": "a", "Type": "USER", "Access": "ALLOW"}]}]
+    )
+    results = pages.search("are bicycles free", user="b")
+    assert [(faq.question, faq.answer, faq.uri) for faq in results.faqs] == [
+        ("Are bicycles free?", "Yes.", "https://x.example")
+    ]
+    assert len(pages.search("are bicycles free", user="a").faqs) == 2
+    client = Client(store)
+    kinds = [item["Type"] for item in client.query(IndexId=index.uid, QueryText="are bicycles free")["ResultItems"]]
+    assert kinds.count("QUESTION_ANSWER") == 2
+    client.delete_faq(IndexId=index.uid, Id=faq_id)
+    assert not pages.search("are bicycles free").faqs
