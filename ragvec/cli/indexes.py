@@ -25,7 +25,7 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         "indexes",
         run=_list,
         summary="list, create, show or delete indexes",
-        description="List the indexes of a store, or create, show or delete one.",
+        description="List the indexes of a store, or create, show or delete one, or change what text is searched in.",
         examples=(
             "ragvec indexes\nragvec indexes create work/notes --dimension 384\nragvec indexes delete work/notes --yes"
         ),
@@ -72,7 +72,23 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         examples="ragvec indexes delete work/notes --yes",
         parents=(common,),
     )
-    for parser in (create, show, delete):
+    text = command(
+        actions,
+        "text",
+        run=_text,
+        summary="change the metadata keys whose words are searched",
+        description=(
+            "Show the metadata keys whose words are searched, or add and drop some. What is stored already is found at "
+            "once; its lists are built in the background."
+        ),
+        examples=(
+            "ragvec indexes text work/notes\n"
+            "ragvec indexes text work/notes --add title:en --add body\n"
+            "ragvec indexes text work/notes --drop title"
+        ),
+        parents=(common,),
+    )
+    for parser in (create, show, delete, text):
         parser.add_argument("index", metavar="BUCKET/INDEX", type=target)
     create.add_argument("--dimension", metavar="N", type=count, required=True, help="length of its vectors")
     create.add_argument(
@@ -94,6 +110,10 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         help="a metadata key whose words are searched, in a language: en fr es pt it de nl zh ja ko, or any without; "
         "may be repeated",
     )
+    text.add_argument(
+        "--add", metavar="KEY[:LANG]", action="append", default=[], type=_text_field, help="search this one too"
+    )
+    text.add_argument("--drop", metavar="KEY", action="append", default=[], help="search this one no more")
     create.add_argument("--exist-ok", action="store_true", help="succeed when the same index exists already")
     delete.add_argument("--yes", action="store_true", help="really delete")
 
@@ -162,6 +182,22 @@ def _create(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
+def _text(arguments: argparse.Namespace, output: Output) -> int:
+    with existing_store(arguments.store) as store:
+        index = open_index(store, arguments.index)
+        for key in arguments.drop:  # first: a key may come back in another language
+            index.drop_text(key)
+        for key, language in arguments.add:
+            index.add_text(key, language=language)
+        fields = index.text_fields
+    output.tell({"index": str(arguments.index), "text": fields}, _fields_text(fields) or "No text is searched.")
+    return 0
+
+
+def _fields_text(fields: dict[str, str | None]) -> str:
+    return ", ".join(f"{key} ({language or 'any'})" for key, language in fields.items())
+
+
 def _show(arguments: argparse.Namespace, output: Output) -> int:
     from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY
 
@@ -194,7 +230,7 @@ def _draw(console: Console, document: dict[str, Any]) -> None:
         "metric": document["metric"],
         "embedder": document["embedder"] or "-",
         "non-filterable": ", ".join(document["non_filterable"]) or "-",
-        "text": ", ".join(f"{key} ({language or 'any'})" for key, language in document["text"].items()) or "-",
+        "text": _fields_text(document["text"]) or "-",
     }
     for name, value in lines.items():
         console.print(f"{name:<16}{clean(value)}")

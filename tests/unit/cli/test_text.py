@@ -91,3 +91,15 @@ def test_what_is_ingested_is_found_by_its_words_and_its_meaning(ragvec: Run, tmp
     done = ragvec(*ingest, "--text", "any")
     assert done.status == 1
     assert "Expected the language 'en'" in done.err
+
+
+def test_text_fields_come_and_go(filled: Run) -> None:
+    done = filled("indexes", "text", "work/shop")
+    assert (done.status, done.out) == (0, "title (en), body (any), a:b (any)\n")
+    changed = filled("indexes", "text", "work/shop", "--drop", "body", "--add", "body:en", "--drop", "a:b")
+    assert changed.out == "title (en), body (en)\n"
+    assert keys(filled("vectors", "query", "work/shop", "--text", "running", "--in", "body", "--json")) == ["b"]
+    again = filled("indexes", "text", "work/shop", "--add", "title", "--json")
+    assert again.status == 1
+    assert "title" in again.err
+    assert filled("indexes", "text", "work/shop", "--drop", "title", "--drop", "body").out == "No text is searched.\n"
