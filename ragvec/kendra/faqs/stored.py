@@ -1,7 +1,8 @@
 """FAQs as an index keeps them: each FAQ a note, its rows in an index beside it.
 
-The rows stand in an index `<name>.faq` of the same bucket, one vector a row: that of the question. It belongs to the
-index by the id that its property names, is not listed among query indexes, and goes when the index goes.
+The rows stand in an index `<name>.faq-<id>` of the same bucket, one vector a row: that of the question. Name and id
+are those of the index that they belong to, so that no other can take it for its own. It is not listed among query
+indexes, and DeleteIndex deletes it too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from ragvec.errors import IndexExists, IndexNotFound, ResourceNotFound
+from ragvec.errors import ResourceNotFound
 from ragvec.filters.nodes import EVERYTHING, Eq
 from ragvec.kendra.notes import Notes
 from ragvec.pipeline.embed import embed_texts
@@ -45,7 +46,8 @@ ANSWER = "_answer"
 FAQ_ID = "_faq_id"
 
 _NOTE = "faqs"
-_LONGEST_NAME = 63
+_OF_NAME = 22
+"""So much of a name, with an id of 36 characters, makes a name of no more than 63."""
 _BATCH = 512
 
 
@@ -104,11 +106,8 @@ def set_faq(notes: Notes, faq_id: str, faq: Faq | None) -> None:
 
 def questions_index(index: Index) -> Index | None:
     """The index of the rows of this index's FAQs; None when there is none."""
-    beside = index.bucket.index(_name_beside(index.name))
-    try:
-        return beside if beside.property(OWNER_PROPERTY) == index.uid else None
-    except IndexNotFound:
-        return None
+    beside = index.bucket.index(_name_beside(index))
+    return beside if beside.exists() else None
 
 
 def put_rows(index: Index, faq: Faq, rows: Sequence[FaqRow], *, embedder: Embedder) -> None:
@@ -153,25 +152,16 @@ def _metadata(faq: Faq, key: str, row: FaqRow) -> Mapping[str, Any]:
 
 
 def _made_beside(index: Index) -> Index:
-    beside = questions_index(index)
-    if beside is not None:
-        return beside
-    name, bucket = _name_beside(index.name), index.bucket
-    if bucket.index(name).exists() and bucket.index(name).property(OWNER_PROPERTY) not in (None, index.uid):
-        # Of an index that was deleted by other means than DeleteIndex, and whose name this one has now.
-        bucket.index(name).delete_index()
-    try:
-        beside = bucket.create_index(
-            name, dimension=index.dimension, metric=index.metric, non_filterable=(QUESTION, ANSWER)
-        )
-    except IndexExists:
-        beside = bucket.index(name)
+    beside = index.bucket.create_index(
+        _name_beside(index),
+        dimension=index.dimension,
+        metric="cosine",
+        non_filterable=(QUESTION, ANSWER),
+        exist_ok=True,
+    )
     beside.set_property(OWNER_PROPERTY, index.uid)
     return beside
 
 
-def _name_beside(name: str) -> str:
-    beside = f"{name}.faq"
-    if len(beside) <= _LONGEST_NAME:
-        return beside
-    return f"{name[:40]}.{hashlib.sha256(name.encode()).hexdigest()[:16]}.faq"
+def _name_beside(index: Index) -> str:
+    return f"{index.name[:_OF_NAME].rstrip('-.')}.faq-{index.uid}"

@@ -18,6 +18,7 @@ from ragvec.kendra.learn.featured import (
 from ragvec.kendra.learn.members import page, text, texts
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
+from ragvec.kendra.tags import add_tags, read_tags
 from ragvec.pipeline.passages import DOCUMENT_TITLE, SOURCE_URI, passage_key
 from ragvec.store import Index
 
@@ -53,8 +54,10 @@ class FeaturedOperations(Operations):
 
     def _create_featured_results_set(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", *_CONTENT, "ClientToken", "Tags", operation="CreateFeaturedResultsSet")
-        notes = Notes(self._index(given.get("IndexId")).index)
-        return {"FeaturedResultsSet": _rendered(create_set(notes, given))}
+        notes, tags = Notes(self._index(given.get("IndexId")).index), read_tags(given)
+        made = create_set(notes, given)
+        add_tags(notes, tags, f"featured-results-set/{made.id}")
+        return {"FeaturedResultsSet": _rendered(made)}
 
     def _update_featured_results_set(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", _SET, *_CONTENT, operation="UpdateFeaturedResultsSet")

@@ -1,12 +1,14 @@
-"""Tags of indexes and FAQs."""
+"""Tags of indexes and of what belongs to them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ragvec.errors import ResourceNotFound
 from ragvec.kendra.faqs.stored import faq_of
+from ragvec.kendra.learn.featured import featured_set
+from ragvec.kendra.learn.thesaurus import thesaurus
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
 from ragvec.kendra.tags import add_tags, drop_tags, parse_resource, read_tag_keys, read_tags, tags_of
@@ -22,7 +24,7 @@ TAGGING = {
 
 
 class TagOperations(Operations):
-    """Put tags on indexes and FAQs."""
+    """Put tags on indexes, FAQs, thesauri and featured results sets."""
 
     def tag_resource(self, **members: Any) -> dict[str, Any]:
         """Add tags to the resource ResourceARN, in place of those with the same keys."""
@@ -58,8 +60,16 @@ class TagOperations(Operations):
         resource = parse_resource(members.get("ResourceARN"))
         notes = Notes(self._index(resource.index_id, path="ResourceARN").index)
         kind, _, identity = resource.part.partition("/")
-        if kind == "faq":
-            faq_of(notes, identity, path="ResourceARN")
+        if kind in _FOUND:
+            _FOUND[kind](notes, identity)
         elif kind and not tags_of(notes, resource.part):
             raise ResourceNotFound(f"The index has no tagged resource {resource.part!r} - at `ResourceARN`")
         return notes, resource.part
+
+
+_FOUND: dict[str, Callable[[Notes, str], object]] = {
+    "faq": faq_of,
+    "featured-results-set": featured_set,
+    "thesaurus": thesaurus,
+}
+"""What raises ResourceNotFound for something of an index that is not there, by its kind."""

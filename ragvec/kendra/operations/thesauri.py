@@ -19,8 +19,9 @@ from ragvec.kendra.learn.thesaurus import (
 )
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
+from ragvec.kendra.tags import add_tags, read_tags
 
-__all__ = ["ThesaurusOperations", "file_text"]
+__all__ = ["ThesaurusOperations", "about_members", "file_text"]
 
 _CONTENT = ("Name", "Description", "RoleArn", "SourceS3Path")
 
@@ -51,10 +52,13 @@ class ThesaurusOperations(Operations):
     def _create_thesaurus(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", *_CONTENT, "Tags", "ClientToken", operation="CreateThesaurus")
         notes = Notes(self._index(given.get("IndexId")).index)
-        about = {"name": text(given, "Name", most=100, pattern=ID), **_about(given)}
+        about = {"name": text(given, "Name", most=100, pattern=ID), **about_members(given)}
         token = text_or_none(given, "ClientToken", most=CLIENT_TOKEN)
+        tags = read_tags(given)
         content = file_text(self.folders, s3_path(given), most=FILE_BYTES)
-        return {"Id": create_thesaurus(notes, content, token=token, **about).id}
+        made = create_thesaurus(notes, content, token=token, **about).id
+        add_tags(notes, tags, f"thesaurus/{made}")
+        return {"Id": made}
 
     def _describe_thesaurus(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "Id", operation="DescribeThesaurus")
@@ -75,7 +79,7 @@ class ThesaurusOperations(Operations):
     def _update_thesaurus(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "Id", *_CONTENT, operation="UpdateThesaurus")
         notes = Notes(self._index(given.get("IndexId")).index)
-        about = _about(given)
+        about = about_members(given)
         if "Name" in given:
             about["name"] = text(given, "Name", most=100, pattern=ID)
         content = file_text(self.folders, s3_path(given), most=FILE_BYTES) if "SourceS3Path" in given else None
@@ -106,8 +110,8 @@ def file_text(folders: Folders, named: Mapping[str, str], *, most: int) -> str:
         ) from error
 
 
-def _about(members: Mapping[str, Any]) -> dict[str, Any]:
-    """What the members say of a thesaurus beside its name and text."""
+def about_members(members: Mapping[str, Any]) -> dict[str, Any]:
+    """What the members say of a thesaurus, or a block list, beside its name and text: description, role and source."""
     about: dict[str, Any] = {}
     if "Description" in members:
         about["description"] = text(members, "Description", least=0, most=1000, printable=True)

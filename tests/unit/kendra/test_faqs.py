@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 from faq_paraphrases import PARAPHRASES
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kendra_corpus import BagOfStems
 
-from ragvec.errors import InvalidRequest
+from ragvec.errors import InvalidRequest, ModelError
 from ragvec.filters.nodes import Eq
 from ragvec.kendra import Client, QueryIndex
 from ragvec.kendra.access import visible_to
 from ragvec.kendra.attributes import Schema
-from ragvec.kendra.faqs.files import read_faq_file, read_faq_rows
+from ragvec.kendra.faqs.files import FORMATS, read_faq_file, read_faq_rows
 from ragvec.kendra.faqs.find import find_faqs
 from ragvec.kendra.faqs.stored import FaqRow, questions_index
 from ragvec.kendra.limits import KENDRA
@@ -384,3 +387,49 @@ def test_rows_added_to_an_index_answer_its_queries(store: Store, tmp_path: Path)
     assert kinds.count("QUESTION_ANSWER") == 2
     client.delete_faq(IndexId=index.uid, Id=faq_id)
     assert not pages.search("are bicycles free").faqs
+
+
+# ---- whatever is in a file
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode), kind=st.sampled_from(FORMATS))
+def test_any_content_is_rows_or_refused(content: bytes, kind: str) -> None:
+    try:
+        rows = read(content, kind)
+    except InvalidRequest:
+        return
+    assert all(row.question and row.answer for row in rows)
+
+
+printable = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=40).map(str.strip).filter(bool)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=st.lists(st.tuples(printable, printable, st.integers(-(2**63), 2**63 - 1) | st.none()), min_size=1))
+def test_what_a_csv_writer_writes_is_read(rows: list[tuple[str, str, int | None]]) -> None:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(["_answer", "year", "_question"])
+    writer.writerows((answer, "" if year is None else year, question) for question, answer, year in rows)
+    expected = [
+        FaqRow(question=question, answer=answer, attributes={} if year is None else {"year": year})
+        for question, answer, year in rows
+    ]
+    assert read(file.getvalue(), "CSV_WITH_HEADER") == expected
+
+
+class Broken(BagOfStems):
+    """An embedder whose model has gone."""
+
+    def embed_documents(self, texts: Any) -> Any:
+        raise ModelError("the model is gone")
+
+
+def test_a_faq_that_cannot_be_embedded_leaves_nothing(store: Store) -> None:
+    uid = Client(store, embedder=BagOfStems()).create_index(Name="ferries", RoleArn="")["Id"]
+    client = Client(store, embedder=Broken())
+    with pytest.raises(ModelError):
+        client.add_faq(uid, [{"question": "a", "answer": "b"}])
+    assert client.list_faqs(IndexId=uid)["FaqSummaryItems"] == []
+    assert questions(client, uid) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -270,3 +271,20 @@ def test_what_is_not_there_cannot_be_tagged(client: Client, store: Store) -> Non
     with pytest.raises(client.exceptions.ServiceQuotaExceededException):
         client.tag_resource(ResourceARN=arn(uid), Tags=[{"Key": "surplus", "Value": ""}])
     assert len(client.list_tags_for_resource(ResourceARN=arn(uid))["Tags"]) == 200
+
+
+def test_what_belongs_to_an_index_has_tags_of_its_own(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("ferry, boat\n", encoding="utf-8")
+    client = Client(store, embedder=BagOfStems(), folders={"own": tmp_path})
+    uid = client.create_index(Name="tagged", RoleArn="")["Id"]
+    tags = [{"Key": "a", "Value": "b"}]
+    source = {"Bucket": "own", "Key": "words.txt"}
+    thesaurus = client.create_thesaurus(IndexId=uid, Name="w", RoleArn="", SourceS3Path=source, Tags=tags)["Id"]
+    featured = client.create_featured_results_set(IndexId=uid, FeaturedResultsSetName="f", Tags=tags)
+    parts = (f"thesaurus/{thesaurus}", f"featured-results-set/{featured['FeaturedResultsSet']['FeaturedResultsSetId']}")
+    for part in parts:
+        name = f"{arn(uid)}/{part}"
+        assert client.list_tags_for_resource(ResourceARN=name)["Tags"] == tags
+        client.untag_resource(ResourceARN=name, TagKeys=["a"])
+        assert client.list_tags_for_resource(ResourceARN=name)["Tags"] == []
+    assert client.list_tags_for_resource(ResourceARN=arn(uid))["Tags"] == []
