@@ -22,6 +22,8 @@ __all__ = ["browsed", "check_filterable", "named", "with_text"]
 
 _OF_PASSAGES = frozenset({PAGE_NUMBER, PASSAGE, BEGIN, END})
 """What differs between the passages of one document."""
+_AT_ONCE = 10_000
+"""Records read at a time: a store finds the places of all matches anew for each batch."""
 
 
 def browsed(index: Index, where: Filter) -> list[Found]:
@@ -77,7 +79,7 @@ def check_filterable(index: Index, where: Filter) -> None:
 def _first_passages(index: Index, where: Filter) -> Iterator[Found]:
     """The first passage of each document that satisfies the filter."""
     seen = set()
-    for record in index.iter(where=where):
+    for record in index.iter(where=where, batch=_AT_ONCE):
         metadata = record.metadata or {}
         if DOCUMENT_ID in metadata and metadata[DOCUMENT_ID] not in seen:
             seen.add(metadata[DOCUMENT_ID])
