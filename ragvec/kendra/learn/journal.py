@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from threading import Lock, Timer
 from typing import TYPE_CHECKING
@@ -124,7 +125,8 @@ def asked(notes: Notes, *, since: float = 0.0) -> list[Asked]:
     """The queries of an index from `since` on, in epoch seconds, in order of time; each once."""
     journals = _stores.of(notes.index.bucket.store)
     journals.flush()
-    return [query for query in journals.read(notes) if query.at >= since]
+    queries = journals.read(notes)
+    return queries[bisect_left(queries, since, key=lambda query: query.at) :]
 
 
 class _Journals:
@@ -144,6 +146,7 @@ class _Journals:
         self._writing = Lock()
         self._waiting: dict[str, list[Asked]] = {}
         self._read: dict[str, dict[str, tuple[Asked, ...]]] = {}
+        self._ordered: dict[str, tuple[list[str], list[Asked]]] = {}
         self._written: dict[str, int] = {}
         self._timer: Timer | None = None
 
@@ -206,12 +209,15 @@ class _Journals:
             notes.forget(_NAME, entry)
 
     def read(self, notes: Notes) -> list[Asked]:
-        """Every query written, by time. Batches are read once: they never change."""
+        """Every query written, by time, in a list that is not to be changed. Batches are read once: they never
+        change."""
         uid = notes.index.uid
         while True:
             entries = notes.entries(_NAME)
             with self._lock:
-                known = self._read.get(uid, {})
+                known, (of, ordered) = self._read.get(uid, {}), self._ordered.get(uid, ([], []))
+            if of == entries:
+                return ordered
             found: dict[str, tuple[Asked, ...]] = {}
             for entry in entries:
                 batch = known.get(entry)
@@ -222,9 +228,10 @@ class _Journals:
                     batch = read.queries
                 found[entry] = batch
             else:
+                ordered = _in_order(found.values())
                 with self._lock:
-                    self._read[uid] = found
-                return _in_order(found.values())
+                    self._read[uid], self._ordered[uid] = found, (entries, ordered)
+                return ordered
 
 
 def _in_order(batches: Iterable[tuple[Asked, ...]]) -> list[Asked]:
