@@ -215,11 +215,12 @@ class QueryIndex:
         request = self._request(
             text, opened.schema, where=where, page=1, page_size=None, user=user, groups=groups, token=token, boost=boost
         )
+        read = understood(opened, msgspec.structs.replace(request, syntax=syntax))
         return explain(
             self.index,
-            understood(opened, msgspec.structs.replace(request, syntax=syntax)).request,
+            read.request,
             embed=opened.vector,
-            scale=opened.scale,
+            scale=read.scale,
             settings=self.settings,
             notes=self.notes,
             schema=opened.schema,

@@ -64,13 +64,13 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 def find_documents(search: Search, request: Request) -> Outcome:
     """The page of results that the request asks for; the embedder is used only when there is text."""
     read = stages.understood(search, request)
-    passages, documents = _found(search, read.request)
+    passages, documents = _found(search, read.request, read.scale)
     answers = _answers(search, read.request, passages)
     faqs = stages.faqs(search, read.request) if _wanted(request, faqs=True) else ()
     featured = _featured(search, request, documents)
     if request.kind not in (None, "DOCUMENT"):
         documents = []
-    facets = _facets(search, read.request, documents, answers, faqs)
+    facets = _facets(search, read, documents, answers, faqs)
     apart = {found.document_id for found in featured}
     ordinary = [found for found in documents if found.document_id not in apart]
     if request.collapse is not None:
@@ -122,11 +122,11 @@ def paged(
     )
 
 
-def _found(search: Search, request: Request) -> tuple[Sequence[Found], Sequence[Found]]:
+def _found(search: Search, request: Request, scale: Scale) -> tuple[Sequence[Found], Sequence[Found]]:
     """The passages found for the words of the request, and the documents that they make, best first."""
     if request.text is None:
         return (), browsed(search.index, request.where)
-    return stages.ranked(search, request)
+    return stages.ranked(search, request, scale=scale)
 
 
 def _wanted(request: Request, *, answers: bool = False, faqs: bool = False) -> bool:
@@ -155,12 +155,13 @@ def _featured(search: Search, request: Request, documents: Sequence[Found]) -> l
 
 def _facets(
     search: Search,
-    request: Request,
+    read: stages.Understood,
     documents: Sequence[Found],
     answers: Sequence[Answer],
     faqs: Sequence[FaqHit],
 ) -> tuple[FacetCounts, ...]:
     """The counts over all that is found and can be returned: documents and FAQ rows, or documents with an answer."""
+    request = read.request
     if not request.facets:
         return ()
     found = _counted(request, documents, answers, faqs)
@@ -173,7 +174,7 @@ def _facets(
             continue
         if where not in relaxed:
             wider = msgspec.structs.replace(request, where=where)
-            passages, others = _found(search, wider)
+            passages, others = _found(search, wider, read.scale)
             relaxed[where] = _counted(
                 wider,
                 others if request.kind in (None, "DOCUMENT") else (),

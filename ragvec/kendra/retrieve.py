@@ -18,8 +18,9 @@ __all__ = ["find_passages"]
 
 def find_passages(search: Search, request: Request) -> Outcome:
     """The page of passages that the request asks for, best first, none of which repeats most of a better one."""
-    asked = stages.understood(search, request).request
-    passages, _ = stages.ranked(search, asked)
+    read = stages.understood(search, request)
+    asked = read.request
+    passages, _ = stages.ranked(search, asked, scale=read.scale)
     outcome = page_of(_without_repeats(passages), asked, most=search.settings.limits.results)
     return msgspec.structs.replace(
         outcome,

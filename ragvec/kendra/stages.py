@@ -15,6 +15,7 @@ from ragvec.kendra.learn import spelling, thesaurus
 from ragvec.kendra.learn.featured import featured_documents
 from ragvec.kendra.rank.documents import best_documents
 from ragvec.kendra.rank.passages import ranked_passages
+from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request.asked import Request, conjunction
 
 if TYPE_CHECKING:
@@ -24,39 +25,46 @@ __all__ = ["Understood", "answers", "correction", "faqs", "featured_ids", "ranke
 
 
 class Understood(msgspec.Struct, frozen=True):
-    """A request whose text has been read: `request` has the words that rank as its text, None where there are none."""
+    """A request whose text has been read: `request` has the words that rank as its text, None where there are none, and
+    `scale` finds everything that has the words, phrases or wildcards that the text demands, however it ranks."""
 
     request: Request
+    scale: Scale
     warnings: tuple[str, ...] = ()
 
 
 def understood(search: Search, request: Request) -> Understood:
     """The request with operators in its text made conditions, and its words cut where they cease to count."""
     if request.text is None:
-        return Understood(request)
+        return Understood(request, search.scale)
     limits = search.settings.limits
     if not request.syntax:
-        return Understood(msgspec.structs.replace(request, text=syntax.cut_words(request.text, limits=limits)))
+        return Understood(
+            msgspec.structs.replace(request, text=syntax.cut_words(request.text, limits=limits)), search.scale
+        )
     parsed = syntax.read(request.text, search.schema, limits=limits)
     where = request.where
     if parsed.restricts:
         where = conjunction(where, syntax.restrict(search.index, parsed))
     plain = parsed.plain if parsed.plain.strip() else None
-    return Understood(msgspec.structs.replace(request, text=plain, where=where), parsed.warnings)
+    scale = search.scale
+    if parsed.terms is not None:
+        scale = msgspec.structs.replace(scale, least=0.0, of_best=0.0)
+    return Understood(msgspec.structs.replace(request, text=plain, where=where), scale, parsed.warnings)
 
 
-def ranked(search: Search, request: Request) -> tuple[Sequence[Found], Sequence[Found]]:
+def ranked(search: Search, request: Request, *, scale: Scale) -> tuple[Sequence[Found], Sequence[Found]]:
     """The passages found, best first, and the documents that they make, best first."""
     passages = ranked_passages(
         search.index,
         request,
         embed=search.vector,
-        scale=search.scale,
+        scale=scale,
         settings=search.settings,
         notes=search.notes,
         schema=search.schema,
     )
-    return passages, best_documents(passages, more=search.scale.more, versions=search.settings.versions)
+    return passages, best_documents(passages, more=scale.more, versions=search.settings.versions)
 
 
 def answers(search: Search, request: Request, passages: Sequence[Found]) -> tuple[Answer, ...]:
