@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "unit" / "kendra"))
 from kendra_corpus import BagOfStems, fill, present
 
 WORDS = ["ferry", "bicycle", "tram", "fares", "morning", "harbour", "crew", "lifeboat"]
+DAYS = ["Monday", "Tuesday", "Sunday"]
 TYPES = {"department": "STRING_VALUE", "priority": "LONG_VALUE", "tags": "STRING_LIST_VALUE"}
 CALLERS: list[dict[str, Any]] = [
     {"UserId": "stranger"},
@@ -58,6 +59,7 @@ def random_documents(count: int) -> list[tuple[dict[str, Any], list[Entries], st
     documents = []
     for n in range(count):
         paragraphs = [" ".join(dice.choices(WORDS, k=dice.randint(4, 9))) + "." for _ in range(dice.randint(1, 3))]
+        paragraphs.append(f"The {dice.choice(WORDS)} leaves the harbour at {n + 3} o'clock on {dice.choice(DAYS)}.")
         document = {
             "id": f"doc-{n:02d}",
             "title": " ".join(dice.choices(WORDS, k=2)).capitalize(),
@@ -244,6 +246,7 @@ TEXTS = st.sampled_from(
         "ferry",
         "bicycle tram",
         "when does the crew of the ferry leave?",
+        "When does the tram leave the harbour on Sunday?",
         "lifebaot",
         "mornning harbour",
         "ferry NOT tram",
@@ -310,6 +313,19 @@ def test_found_by_words_is_the_same_in_another_order(by_words: Pair, caller: int
     everything.pop("CollapseConfiguration", None)  # which document stands for its group is a matter of rank
     whole, part = by_words.ask("query", caller, everything)
     assert without_ranks(whole) == without_ranks(part)
+
+
+@pytest.mark.parametrize("caller", range(len(CALLERS)))
+@pytest.mark.parametrize("typed", ["fe", "cre", "tram", "xy"])
+def test_values_are_suggested_as_if_nothing_else_were_there(by_vectors: Pair, caller: int, typed: str) -> None:
+    config = {"SuggestionAttributes": ["_document_title", "department"], "AdditionalResponseAttributes": ["priority"]}
+    request = {"QueryText": typed, "SuggestionTypes": ["DOCUMENT_ATTRIBUTES"], "MaxSuggestionsCount": 10}
+    suggest = by_vectors.client.get_query_suggestions
+    of_caller = {**config, "UserContext": CALLERS[caller]}
+    whole = suggest(IndexId=by_vectors.whole.uid, **request, AttributeSuggestionsConfig=of_caller)
+    part = suggest(IndexId=by_vectors.parts[caller].uid, **request, AttributeSuggestionsConfig=config)
+    assert without_ids(whole)["Suggestions"] == without_ids(part)["Suggestions"]
+    assert bool(whole["Suggestions"]) == (typed != "xy")
 
 
 @pytest.mark.parametrize("caller", range(len(CALLERS)))
