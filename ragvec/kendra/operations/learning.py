@@ -5,6 +5,7 @@ from __future__ import annotations
 from ragvec.kendra.operations.block_lists import BlockListOperations
 from ragvec.kendra.operations.featured import FeaturedOperations
 from ragvec.kendra.operations.feedback import FeedbackOperations
+from ragvec.kendra.operations.snapshots import SnapshotOperations
 from ragvec.kendra.operations.suggestions import SuggestionOperations
 from ragvec.kendra.operations.thesauri import ThesaurusOperations
 
@@ -12,7 +13,12 @@ __all__ = ["LEARNING", "LearningOperations"]
 
 
 class LearningOperations(
-    FeedbackOperations, SuggestionOperations, BlockListOperations, FeaturedOperations, ThesaurusOperations
+    FeedbackOperations,
+    SuggestionOperations,
+    BlockListOperations,
+    FeaturedOperations,
+    ThesaurusOperations,
+    SnapshotOperations,
 ):
     """Learn from queries, and steer them."""
 
@@ -30,6 +36,7 @@ LEARNING = {
     "describe_query_suggestions_config": "DescribeQuerySuggestionsConfig",
     "describe_thesaurus": "DescribeThesaurus",
     "get_query_suggestions": "GetQuerySuggestions",
+    "get_snapshots": "GetSnapshots",
     "list_featured_results_sets": "ListFeaturedResultsSets",
     "list_query_suggestions_block_lists": "ListQuerySuggestionsBlockLists",
     "list_thesauri": "ListThesauri",
