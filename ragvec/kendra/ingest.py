@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ragvec.kendra.access import access_metadata, read_access
 from ragvec.kendra.access.configurations import Configurations
 from ragvec.kendra.access.lists import AccessList
 from ragvec.kendra.attributes import Schema, operand, read_value
+from ragvec.kendra.enrich import Rule, enriched
 from ragvec.kendra.files import Folders, read_named_file
 from ragvec.kendra.learn.members import ID, choice, text
 from ragvec.kendra.limits import Limits
@@ -20,7 +21,7 @@ from ragvec.kendra.problems import unexpected
 from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import Document
 from ragvec.pipeline.loaders.formats import SUFFIXES, file_type, read_file
-from ragvec.pipeline.passages import DATA_SOURCE_ID, DOCUMENT_TITLE, AttributeType
+from ragvec.pipeline.passages import DATA_SOURCE_ID, DOCUMENT_TITLE, FILE_TYPE, AttributeType
 from ragvec.pipeline.reading import Reader
 
 __all__ = ["CONTENT_TYPES", "DocumentReader"]
@@ -65,14 +66,24 @@ _UNLIMITED = 1 << 30
 class DocumentReader:
     """Reads the documents of one batch, as a context manager; `types` are those of attributes met for the first time.
 
-    Where the index is `open`, which one that nobody has configured is, documents may bring attributes of their own.
+    `rules` enrich each of them. Where the index is `open`, which one that nobody has configured is, documents may bring attributes of their own.
     """
 
-    def __init__(self, schema: Schema, notes: Notes, *, folders: Folders, limits: Limits, is_open: bool) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        notes: Notes,
+        *,
+        folders: Folders,
+        limits: Limits,
+        is_open: bool,
+        rules: Sequence[Rule] = (),
+    ) -> None:
         self.types: dict[str, AttributeType] = {}
         self.levels = 1
         self._schema, self._notes, self._folders, self._limits = schema, notes, folders, limits
         self._open = is_open
+        self._rules = rules
         most = limits.document_text
         self._files = FileLimits() if most is None else FileLimits(characters=most)
         self._reader = Reader(self._files)
@@ -93,13 +104,18 @@ class DocumentReader:
         """
         document_id = text(members, "Id", most=_ID, path=f"{path}.Id")
         stored = self._attributes(members.get("Attributes") or (), path=f"{path}.Attributes")
-        title = str(stored.pop(DOCUMENT_TITLE, ""))
         if members.get("Title"):
-            title = text(members, "Title", most=_TITLE, path=f"{path}.Title")
-        stored |= self._access(members, path=path)
+            stored[DOCUMENT_TITLE] = text(members, "Title", most=_TITLE, path=f"{path}.Title")
+        access = self._access(members, path=path)
         content, name = self._content(members, path=path)
         kind = _content_type(members, content, name, path=f"{path}.ContentType")
         suffix, stored_type = _SUFFIXES[kind]
+        after = enriched(self._rules, {**stored, FILE_TYPE: stored_type})
+        stored = {key: value for key, value in after.stored.items() if key != FILE_TYPE}
+        title = str(stored.pop(DOCUMENT_TITLE, ""))
+        if not after.content:
+            # What is left of it is its title, by which it can be found, and its attributes.
+            return Document(id=document_id, text=title, title=title, file_type=stored_type, stored=stored | access)
         file = Path(self._folder.name) / f"document{suffix}"
         file.write_bytes(content)
         # A process of its own guards against parsers; plain text needs none.
@@ -116,7 +132,7 @@ class DocumentReader:
             blocks=extract.blocks,
             pages=extract.pages,
             notes=extract.notes,
-            stored=stored,
+            stored=stored | access,
         )
 
     def _attributes(self, given: Any, *, path: str) -> dict[str, Any]:

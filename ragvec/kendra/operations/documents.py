@@ -9,6 +9,7 @@ from ragvec.errors import DocumentError, InvalidRequest, MissingExtra, ModelErro
 from ragvec.filters.nodes import In
 from ragvec.kendra.access import note_levels
 from ragvec.kendra.configuration import configuration_of
+from ragvec.kendra.enrich import read_enrichment
 from ragvec.kendra.ingest import DocumentReader
 from ragvec.kendra.learn.members import mappings, text, texts
 from ragvec.kendra.notes import Notes
@@ -51,23 +52,20 @@ class DocumentOperations(Operations):
 
     def _batch_put_document(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "RoleArn", "Documents", _ENRICHMENT, operation="BatchPutDocument")
-        if given.get(_ENRICHMENT):
-            raise InvalidRequest(
-                f"{_ENRICHMENT} is not supported: change documents before they are put - at `{_ENRICHMENT}`",
-                path=_ENRICHMENT,
-            )
         target = self._index(given.get("IndexId"))
-        index, notes = target.index, Notes(target.index)
+        index, notes, schema = target.index, Notes(target.index), target.schema
+        rules = read_enrichment(given, schema=schema, limits=self.settings.limits)
         documents = given["Documents"]
         self._check_count(documents, path="Documents")
         failed: list[dict[str, Any]] = []
         taken: list[Document] = []
         reader = DocumentReader(
-            target.schema,
+            schema,
             notes,
             folders=self.folders,
             limits=self.settings.limits,
             is_open=configuration_of(index) is None,
+            rules=rules,
         )
         with reader:
             for number, document in enumerate(documents):

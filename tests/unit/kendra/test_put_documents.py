@@ -142,10 +142,6 @@ def test_calls_that_are_refused(filed: tuple[Client, str]) -> None:
         client.batch_delete_document(IndexId=uid, DocumentIdList=[str(n) for n in range(11)])
     with pytest.raises(client.exceptions.ValidationException, match="1 to 10 entries, got 11"):
         client.batch_get_document_status(IndexId=uid, DocumentInfoList=[{"DocumentId": "x"}] * 11)
-    with pytest.raises(client.exceptions.ValidationException, match="CustomDocumentEnrichmentConfiguration is not"):
-        client.batch_put_document(
-            IndexId=uid, Documents=eleven[:1], CustomDocumentEnrichmentConfiguration={"RoleArn": "x"}
-        )
     lifted = Client(client.store, embedder=BagOfStems(), settings=Settings(limits=NATIVE))
     assert lifted.batch_put_document(IndexId=uid, Documents=eleven)["FailedDocuments"] == []
     assert len(found(filed, PageSize=100)) == 11
