@@ -172,7 +172,9 @@ def measured(index: Index, given: Corpus) -> dict[str, list[float]]:
 
     def both(text: str) -> object:
         engine = index.bucket.store.engine.index(index.spec)
-        return candidates(engine, vector=embed(text), queries=sought(fields, text), depth=settings.depth, where=where)
+        return candidates(
+            engine, vector=embed(text), queries=sought(fields, text), depth=settings.depth, where=where, scale=scale
+        )
 
     def passages(text: str) -> list[Any]:
         request = Request(text=text, where=where)

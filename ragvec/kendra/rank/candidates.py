@@ -2,6 +2,9 @@
 
 The words of a question are sought in every text field of the index, the nearest passages by their vectors; what one of
 the rankings lacks is computed, so that every candidate has its similarity and its scores. Everything is of one moment.
+
+The relevance of each is (1 − words) × cosine + words × coverage, see `ragvec.kendra.relevance`; the cosine alone where
+there are no text queries, the coverage alone where there is no vector.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy.typing as npt
 
 from ragvec.engine.protocol import IndexEngine, Ranked, TextQuery
 from ragvec.filters.nodes import Filter
+from ragvec.kendra.relevance import Scale
 from ragvec.pipeline.passages import DOCUMENT_TITLE, HEADING, TEXT
 from ragvec.types import FloatVector, RowArray
 
@@ -23,6 +27,7 @@ WEIGHTS: Mapping[str, float] = {TEXT: 1.0, DOCUMENT_TITLE: 0.5, HEADING: 0.3}
 """How much a word counts in each text field of a pipeline's index. The title's was chosen on SciFact's train split."""
 
 _OTHER = 0.3
+_ROUNDING = 1e-6
 SYNONYMS = 0.5
 """How much a word counts that a thesaurus has added, of what the question's own words do."""
 
@@ -31,13 +36,15 @@ Floats = npt.NDArray[np.float64]
 
 class Candidates(msgspec.Struct, frozen=True, eq=False):
     """Rows uint32 (n,) with their cosine to the question float64 (n,), 0 where there is no vector, and the weighted
-    scores of each text query float64 (queries, n). `once` is what a text of average length with each word once has."""
+    scores of each text query float64 (queries, n). `once` is what a text of average length with each word once has.
+    `base` (n,) is their relevance, in [0, 1], before anything moves it."""
 
     rows: RowArray
     similarity: Floats
     queries: tuple[TextQuery, ...]
     words: Floats
     once: float
+    base: Floats
     ranked: Ranked
 
     @property
@@ -61,27 +68,39 @@ def weight_of(field: str) -> float:
 
 
 def candidates(
-    engine: IndexEngine, *, vector: FloatVector | None, queries: tuple[TextQuery, ...], depth: int, where: Filter
+    engine: IndexEngine,
+    *,
+    vector: FloatVector | None,
+    queries: tuple[TextQuery, ...],
+    depth: int,
+    where: Filter,
+    scale: Scale,
 ) -> Candidates:
-    """The `depth` best rows of each ranking that satisfy `where`, together, in ascending order.
+    """The `depth` best rows of each ranking that satisfy `where`, together, in ascending order; less those that cannot
+    come up to the floor of the scale, whatever the rankings that they are not in would give them.
 
     Raises as `IndexEngine.rank`.
     """
     ranked = engine.rank(vector=vector, texts=queries, depth=depth, where=where)
-    lists = [ranking.rows for ranking in ranked.texts]
+    lists = [(ranking.rows, ranking.scores.astype(np.float64)) for ranking in ranked.texts]
     if ranked.vector is not None:
-        lists.append(ranked.vector.rows)
-    rows: RowArray = np.unique(np.concatenate(lists)) if lists else np.empty(0, np.uint32)
-    similarity = np.zeros(len(rows))
-    words = np.zeros((len(queries), len(rows)))
-    if not queries and ranked.vector is not None:
-        similarity[np.searchsorted(rows, ranked.vector.rows)] = 1.0 - ranked.vector.distances.astype(np.float64)
-    elif len(rows):
-        scores = engine.scores(rows, ranked=ranked, vector=vector, texts=queries)
-        if scores.distances is not None:
-            similarity[:] = 1.0 - scores.distances.astype(np.float64)
-        words[:] = np.stack(scores.texts)
-    return Candidates(rows, similarity, queries, words, _once(queries, ranked), ranked)
+        lists.append((ranked.vector.rows, 1.0 - ranked.vector.distances.astype(np.float64)))
+    once = _once(queries, ranked)
+    rows: RowArray = np.unique(np.concatenate([rows for rows, _ in lists])) if lists else np.empty(0, np.uint32)
+    least, most = _bounds(rows, lists, depth=depth)
+    lowest = _relevance(least, once, scale=scale, vector=vector is not None)
+    highest = _relevance(most, once, scale=scale, vector=vector is not None)
+    kept = np.flatnonzero(highest >= scale.floor(best=float(lowest.max(initial=0.0))) - _ROUNDING)
+    rows, scores = rows[kept], least[:, kept]
+    if not np.array_equal(scores, most[:, kept]):
+        found = engine.scores(rows, ranked=ranked, vector=vector, texts=queries)
+        scores = np.stack([*found.texts, *([] if found.distances is None else [1.0 - found.distances])]).astype(
+            np.float64
+        )
+    count = len(queries)
+    similarity = scores[count] if vector is not None else np.zeros(len(rows))
+    base = _relevance(scores, once, scale=scale, vector=vector is not None)
+    return Candidates(rows, similarity, queries, scores[:count], once, base, ranked)
 
 
 def coverage(bm25: Floats, once: float) -> Floats:
@@ -94,6 +113,32 @@ def coverage(bm25: Floats, once: float) -> Floats:
         return np.zeros(len(bm25))
     covered: Floats = 1.0 - np.exp(-bm25 / once)
     return covered
+
+
+def _bounds(rows: RowArray, lists: Sequence[tuple[RowArray, Floats]], *, depth: int) -> tuple[Floats, Floats]:
+    """The least and the most that each list can give each row, (lists, rows). What is not in a list that ends before
+    its depth has 0; what is not in another has no more than its last row."""
+    least = np.zeros((len(lists), len(rows)))
+    most = np.zeros((len(lists), len(rows)))
+    for low, high, (there, scores) in zip(least, most, lists, strict=True):
+        if len(there) >= depth:
+            high[:] = max(float(scores[-1]), 0.0)
+        where = np.searchsorted(rows, there)
+        low[where] = high[where] = scores
+    return least, most
+
+
+def _relevance(scores: Floats, once: float, *, scale: Scale, vector: bool) -> Floats:
+    """The relevance of rows, (n,), in [0, 1], from their scores in each list; that of the vector is the last."""
+    texts = scores[:-1] if vector else scores
+    if not len(texts):
+        alone: Floats = np.clip(scores[0], 0.0, 1.0)
+        return alone
+    covered = coverage(texts.sum(axis=0), once)
+    if not vector:
+        return covered
+    mixed: Floats = (1.0 - scale.words) * np.clip(scores[-1], 0.0, 1.0) + scale.words * covered
+    return mixed
 
 
 def _once(queries: tuple[TextQuery, ...], ranked: Ranked) -> float:

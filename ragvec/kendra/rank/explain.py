@@ -11,6 +11,7 @@ from ragvec.filters.nodes import Eq, Filter
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.found import Found
 from ragvec.kendra.notes import Notes
+from ragvec.kendra.rank.candidates import coverage
 from ragvec.kendra.rank.documents import best_documents
 from ragvec.kendra.rank.passages import Trail, ranked_with_trail
 from ragvec.kendra.rank.reasons import DocumentReasons, FieldReasons, PassageReasons, RankingExplanation, cut
@@ -120,7 +121,9 @@ def _missing(
     document_id: str, floor: float, *, here: bool, replaced: bool, found: tuple[list[Found], Trail | None], scale: Scale
 ) -> DocumentReasons:
     passages, trail = found
-    best = 0.0 if trail is None else max((trail.base[trail.places[each.key]] for each in passages), default=0.0)
+    best = (
+        0.0 if trail is None else max((trail.candidates.base[trail.places[each.key]] for each in passages), default=0.0)
+    )
     if not passages:
         why = "there is no such document, or nothing in it that the text could be compared with"
     elif not here:
@@ -165,8 +168,8 @@ def _passage(found: Found, trail: Trail, ranks: Sequence[Mapping[int, int]]) -> 
         similarity=found.similarity,
         similarity_rank=ranks[-1].get(row) if ranks and trail.vector else None,
         fields=fields,
-        coverage=float(trail.covered[place]) if among.queries else None,
-        relevance=float(trail.base[place]),
+        coverage=float(coverage(among.bm25[place : place + 1], among.once)[0]) if among.queries else None,
+        relevance=float(among.base[place]),
         factors=dict(trail.factors.get(found.document_id, {})),
         feedback=trail.feedback.get(found.document_id, 0.0),
         score=found.score or 0.0,

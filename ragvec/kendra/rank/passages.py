@@ -30,7 +30,7 @@ from ragvec.kendra.found import Found
 from ragvec.kendra.learn.feedback import boosts
 from ragvec.kendra.learn.thesaurus import synonyms
 from ragvec.kendra.notes import Notes
-from ragvec.kendra.rank.candidates import Candidates, candidates, coverage, sought
+from ragvec.kendra.rank.candidates import Candidates, candidates, sought
 from ragvec.kendra.rank.tuning import Tuning, configured, effective, factors, tuned
 from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request.asked import Request
@@ -41,21 +41,19 @@ from ragvec.types import FloatVector
 if TYPE_CHECKING:
     from ragvec.store import Index
 
-__all__ = ["Trail", "ranked_passages", "ranked_with_trail", "relevance"]
+__all__ = ["Trail", "ranked_passages", "ranked_with_trail"]
 
 _ATTEMPTS = 5
 Floats = npt.NDArray[np.float64]
 
 
 class Trail(msgspec.Struct, frozen=True, eq=False):
-    """How passages came to their places: for each key, its number among the `candidates`, and the relevance there.
+    """How passages came to their places: for each key, its number among the `candidates`.
 
     `factors` and `feedback` are by document id, and hold only documents that they move.
     """
 
     candidates: Candidates
-    covered: Floats
-    base: Floats
     places: Mapping[str, int]
     factors: Mapping[str, Mapping[str, float]]
     feedback: Mapping[str, float]
@@ -115,13 +113,13 @@ def ranked_with_trail(
         return [], None
     for attempt in range(_ATTEMPTS):
         engine = index.bucket.store.engine.index(index.spec)
-        among = candidates(engine, vector=vector, queries=queries, depth=settings.depth, where=request.where)
-        covered = coverage(among.bm25, among.once)
-        base = relevance(among, covered, scale=scale, vector=vector is not None)
-        floor = scale.floor(best=float(base.max(initial=0.0)))
-        chosen = _above(base, floor, most=settings.depth)
+        among = candidates(
+            engine, vector=vector, queries=queries, depth=settings.depth, where=request.where, scale=scale
+        )
+        floor = scale.floor(best=float(among.base.max(initial=0.0)))
+        chosen = _above(among.base, floor, most=settings.depth)
         try:
-            found = _read(engine, among, base, chosen, vector=vector is not None)
+            found = _read(engine, among, chosen, vector=vector is not None)
             break
         except ExpiredToken:
             # The index was compacted between ranking and reading; rank again in the new generation.
@@ -135,8 +133,6 @@ def ranked_with_trail(
     moved.sort(key=lambda passage: (-(passage.score or 0.0), passage.key.encode()))
     trail = Trail(
         among,
-        covered,
-        base,
         places,
         by_field,
         feedback,
@@ -145,14 +141,6 @@ def ranked_with_trail(
         vector is not None,
     )
     return moved, trail
-
-
-def relevance(among: Candidates, covered: Floats, *, scale: Scale, vector: bool) -> Floats:
-    """The relevance of each candidate, (n,), in [0, 1], before anything moves it."""
-    similarity = np.clip(among.similarity, 0.0, 1.0)
-    if not among.queries:
-        return similarity
-    return (1.0 - scale.words) * similarity + scale.words * covered if vector else covered
 
 
 def _vector(index: Index, vector: Any) -> FloatVector | None:
@@ -167,7 +155,7 @@ def _above(base: Floats, floor: float, *, most: int) -> npt.NDArray[np.intp]:
 
 
 def _read(
-    engine: IndexEngine, among: Candidates, base: Floats, chosen: npt.NDArray[np.intp], *, vector: bool
+    engine: IndexEngine, among: Candidates, chosen: npt.NDArray[np.intp], *, vector: bool
 ) -> list[tuple[Found, int]]:
     """The chosen candidates with their metadata, and which they are; records that are no passages are left out."""
     records = engine.fetch(among.rows[chosen], generation=among.ranked.generation, data=False, metadata=True)
@@ -180,7 +168,7 @@ def _read(
             record.key,
             record.metadata[DOCUMENT_ID],
             record.metadata,
-            float(base[place]),
+            float(among.base[place]),
             similarity=float(among.similarity[place]) if vector else None,
             bm25=float(bm25[place]) if among.queries else None,
         )

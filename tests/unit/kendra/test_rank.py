@@ -157,6 +157,23 @@ def test_a_filter_holds_for_both_rankings_and_changes_no_score(index: Index, que
     assert [each.score for each in found] == pytest.approx([each.score for each in kept], abs=1e-6)
 
 
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("depth", [1, 4, 20])
+@pytest.mark.parametrize("of_best", [0.0, 0.5, 0.9])
+def test_candidates_are_the_best_of_every_list(index: Index, question: str, depth: int, of_best: float) -> None:
+    """What is passed over before it is computed could not have been found."""
+    lists = [
+        index.query(BagOfStems().embed_query(question), k=depth).keys,
+        *(index.query(text={field: question}, k=depth).keys for field in (TEXT, DOCUMENT_TITLE)),
+    ]
+    among = [each for each in ranked(index, question) if any(each.key in keys for keys in lists)]
+    scale = Scale(least=0.2, of_best=of_best, medium=0.4, high=0.5, very_high=0.6)
+    floor = max(0.2, of_best * (among[0].score or 0))
+    expected = [each for each in among if (each.score or 0) >= floor][:depth]
+    found = ranked(index, question, scale=scale, depth=depth)
+    assert [each.score for each in found] == pytest.approx([each.score for each in expected], abs=1e-6)
+
+
 def test_words_find_what_vectors_do_not(index: Index) -> None:
     """With a depth of one, each ranking brings its best."""
     question = "tandem racks"
