@@ -66,7 +66,8 @@ _UNLIMITED = 1 << 30
 class DocumentReader:
     """Reads the documents of one batch, as a context manager; `types` are those of attributes met for the first time.
 
-    `rules` enrich each of them. Where the index is `open`, which one that nobody has configured is, documents may bring attributes of their own.
+    `rules` enrich each of them. Where the index is open, which one that nobody has configured is, documents may bring
+    attributes of their own.
     """
 
     def __init__(

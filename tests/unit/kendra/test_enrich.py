@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -37,12 +38,13 @@ def remove(key: str) -> dict[str, Any]:
     return {"Target": {"TargetDocumentAttributeKey": key, "TargetDocumentAttributeValueDeletion": True}}
 
 
+MOMENT = datetime(2024, 1, 2, tzinfo=timezone.utc)
 MARK = set_to("_category", StringValue="hit")
-NUMBERS = {
+NUMBERS: dict[str, Callable[[int, int], bool]] = {
     "GreaterThan": lambda a, b: a > b, "GreaterThanOrEquals": lambda a, b: a >= b, "LessThan": lambda a, b: a < b,
     "LessThanOrEquals": lambda a, b: a <= b, "Equals": lambda a, b: a == b, "NotEquals": lambda a, b: a != b,
 }  # fmt: skip
-TEXTS = {
+TEXTS: dict[str, Callable[[str, str], bool]] = {
     "Contains": lambda a, b: b in a, "NotContains": lambda a, b: b not in a, "BeginsWith": lambda a, b: a.startswith(b),
     "Equals": lambda a, b: a == b, "NotEquals": lambda a, b: a != b,
 }  # fmt: skip
@@ -128,7 +130,7 @@ def test_documents_are_put_as_they_were_enriched(store: Store) -> None:
         {**when("_file_type", "Equals", StringValue="MD"), **set_to("_category", StringValue="notes")},
         {
             **when("_category", "NotExists"),
-            **set_to("_created_at", DateValue=datetime(2024, 1, 2, tzinfo=timezone.utc)),
+            **set_to("_created_at", DateValue=MOMENT),
         },
         {**when("_document_title", "BeginsWith", StringValue="Secret"), "DocumentContentDeletion": True},
         {**when("_document_title", "Equals", StringValue="Draft"), **set_to("_document_title", StringValue="Final")},
