@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from ragvec.kendra.results import Count, Item, PassageItem, SearchResults
+    from ragvec.kendra.results import AnswerItem, Count, FaqItem, Item, PassageItem, SearchResults
     from ragvec.text.highlight import Span
 
 __all__ = ["WIDEST", "attribute_texts", "draw_facets", "draw_passages", "draw_results", "page_text"]
@@ -24,11 +24,19 @@ WIDEST = 100
 _INDENT = 3
 _HIDDEN = frozenset({"_document_title", "_source_uri", "_language_code"})
 _LONGEST_VALUE = 60
+_LONGEST_ANSWER = 300
 _SPACES = re.compile(r"\s+")
 
 
 def draw_results(console: Console, results: SearchResults, *, first: int = 1, hide: Collection[str] = ()) -> None:
-    """Each document with title, excerpt, attributes, confidence and score; then the facets, then the page."""
+    """Answers and FAQ rows; each document with title, excerpt, attributes, confidence and score; then the facets, then
+    the page."""
+    for warning in results.warnings:
+        console.print(clean(warning), style="yellow", markup=False)
+    for answer in results.answers:
+        _draw_answer(console, answer)
+    for row in results.faqs:
+        _draw_row(console, row)
     for number, item in enumerate(results.items, start=first):
         _draw_item(console, item, item.excerpt, item.highlights, number=number, hide=hide)
     if not results.items:
@@ -81,6 +89,41 @@ def attribute_texts(attributes: Mapping[str, Any], *, hide: Collection[str] = ()
             short = beginning(value, _LONGEST_VALUE)
             texts.append(Text().append(f"{_label(name)} ", "dim").append(short))
     return texts
+
+
+def _draw_answer(console: Console, item: AnswerItem) -> None:
+    """What answers, in bold letters, or the rows of the table, and where it is from."""
+    from rich.text import Text
+
+    if item.table is None:
+        said = [Text(_visible(beginning(item.answer, _LONGEST_ANSWER)), "bold")]
+    else:
+        rows = [" · ".join(clean(cell.value) for cell in row) for row in item.table.rows]
+        said = [
+            Text(row, "bold" if row_of[0].header else "") for row, row_of in zip(rows, item.table.rows, strict=True)
+        ]
+    source = Text(clean(item.title or item.document_id), "cyan")
+    if item.page_number:
+        source.append(f", page {item.page_number}", "dim")
+    _draw_said(console, said, source.append("  ").append_text(_judgement(item)))
+
+
+def _draw_row(console: Console, item: FaqItem) -> None:
+    """The question of a FAQ and its answer."""
+    from rich.text import Text
+
+    question = Text(clean(item.question), "cyan").append("  ").append_text(_judgement(item))
+    _draw_said(console, [Text(clean(item.answer), "bold")], question)
+
+
+def _draw_said(console: Console, said: Sequence[Text], source: Text) -> None:
+    from rich.text import Text
+
+    room = _width(console) - _INDENT
+    lines = [line for text in said for line in _wrapped(console, text, room)] + _wrapped(console, source, room)
+    for number, line in enumerate(lines):
+        _print(console, Text(" " * _INDENT if number else "»".ljust(_INDENT)).append_text(line))
+    console.print()
 
 
 def _draw_item(
@@ -147,7 +190,7 @@ def _flow(pieces: Sequence[Text], width: int) -> list[Text]:
     return lines
 
 
-def _judgement(item: Item | PassageItem) -> Text:
+def _judgement(item: Item | PassageItem | AnswerItem | FaqItem) -> Text:
     from rich.text import Text
 
     if item.score is None:

@@ -121,6 +121,10 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         "page": results.page,
         "pages": results.pages,
         "facets": results.facets,
+        "answers": results.answers,
+        "faqs": results.faqs,
+        "featured": results.featured,
+        "warnings": results.warnings,
         "items": results.items,
     }
     output.show(document, lambda console: draw_results(console, results, first=first))

@@ -21,7 +21,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     `highlights` are places in `excerpt`, `title_highlights` in `title`. `score` is its relevance, None when browsing.
     `attributes` are the document's by name, dates as datetime in UTC. `passage` is the whole text of the best passage,
     `heading` the headings above it, `page_number` its page in a paged document. In a collapsed result `group` are
-    others of its group, and `group_size` counts all of them. `id` names this result of this query.
+    others of its group, and `group_size` counts all of them. `id` names this result of this query,
+    where a journal is kept.
     """
 
     document_id: str
@@ -122,7 +123,7 @@ class FaqItem(msgspec.Struct, frozen=True, kw_only=True):
         return html_items([html_faq(self)])
 
 
-class Count(msgspec.Struct, frozen=True):
+class Count(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many of the documents found have this value of an attribute; `nested` counts another one among these."""
 
     value: Any

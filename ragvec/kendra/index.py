@@ -151,7 +151,7 @@ class QueryIndex:
             beside=True,
             spelling=spelling,
         )
-        query_id = new_query_id()
+        query_id = new_query_id() if self.settings.journal else ""
         outcome = find_documents(opened, request)
         if self.settings.journal:
             record(self.notes, query_id, request.text, outcome, user)

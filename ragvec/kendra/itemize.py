@@ -84,6 +84,9 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     limits: Limits
     query_id: str
 
+    def id_of(self, kind: str, document_id: str) -> str:
+        return item_id(self.query_id, kind, document_id) if self.query_id else ""
+
     def document(self, found: Found) -> Item:
         title = text_of(found, DOCUMENT_TITLE)
         shown = excerpt_of(found, self.sought, limits=self.limits)
@@ -102,7 +105,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             page_number=found.metadata.get(PAGE_NUMBER),
             group=tuple(self.document(member) for member in found.group or ()),
             group_size=found.group_size,
-            id=item_id(self.query_id, "DOCUMENT", found.document_id),
+            id=self.id_of("DOCUMENT", found.document_id),
         )
 
     def answer(self, answer: Answer) -> AnswerItem:
@@ -126,7 +129,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             heading=text_of(found, HEADING),
             page_number=found.metadata.get(PAGE_NUMBER),
             table=answer.table,
-            id=item_id(self.query_id, "ANSWER", found.document_id),
+            id=self.id_of("ANSWER", found.document_id),
         )
 
     def faq(self, hit: FaqHit) -> FaqItem:
@@ -140,7 +143,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             score=hit.score,
             confidence=hit.confidence,
             attributes=_attributes(hit.metadata, self.schema),
-            id=item_id(self.query_id, "QUESTION_ANSWER", hit.document_id),
+            id=self.id_of("QUESTION_ANSWER", hit.document_id),
         )
 
 

@@ -44,7 +44,8 @@ class SearchResults(Sequence[Item]):
     asked for, its values by number of documents, most first. On the first page, `answers` are read from the documents
     and `faqs` are rows of FAQs; `featured` are documents that somebody has set above these results, and that do not
     come again in them. `correction` is the text with its spelling corrected, if that was asked for and differs.
-    `warnings` tell what in the text was not understood. `query_id` names this search.
+    `warnings` tell what in the text was not understood. `query_id` names this search where
+    the settings keep a journal, and is empty elsewhere.
     """
 
     def __init__(
