@@ -207,7 +207,7 @@ def _ranked(
     for leaf, one in sought.items():
         of_fields = [_common([rows[word][at] for word in one.words]) for at in range(len(fields))]
         candidates: RowArray = np.unique(np.concatenate(of_fields))
-        found[leaf] = set(_documents_of(engine, candidates, generation=ranked.generation, test=one.test))
+        found[leaf] = _documents_of(engine, candidates, generation=ranked.generation, test=one.test)
     return found
 
 
@@ -218,24 +218,33 @@ def _common(rows: Sequence[RowArray]) -> RowArray:
     return common
 
 
-def _documents_of(engine: IndexEngine, rows: RowArray, *, generation: int, test: _Test | None) -> Iterator[str]:
-    """The documents of the rows that pass the test, if there is one; a document comes as often as it has such rows."""
+def _documents_of(engine: IndexEngine, rows: RowArray, *, generation: int, test: _Test | None) -> set[str]:
+    """The documents of the rows that pass the test, if there is one."""
+    if test is None:
+        records = engine.fetch(rows, generation=generation, data=False, metadata=False)
+        return _documents_by_key(engine, [record.key for record in records if record is not None])
+    found = set()
     for first in range(0, len(rows), _AT_ONCE):
         some = rows[first : first + _AT_ONCE]
-        for record in engine.fetch(some, generation=generation, data=False, metadata=test is not None):
-            if record is None:
-                continue
-            metadata = record.metadata
-            if test is None:
-                document, _, number = record.key.rpartition("#")
-                # The key of a passage tells its document, unless that has a very long id.
-                if number.isdigit() and not document.startswith("sha256:"):
-                    yield document
-                    continue
-                read = engine.get([record.key], data=False, metadata=True)
-                metadata = read[0].metadata if read else None
-            elif not test.holds(metadata or {}):
-                continue
-            known = (metadata or {}).get(DOCUMENT_ID)
-            if isinstance(known, str):
-                yield known
+        for record in engine.fetch(some, generation=generation, data=False, metadata=True):
+            metadata = (record and record.metadata) or {}
+            document = metadata.get(DOCUMENT_ID)
+            if isinstance(document, str) and document not in found and test.holds(metadata):
+                found.add(document)
+    return found
+
+
+def _documents_by_key(engine: IndexEngine, keys: Sequence[str]) -> set[str]:
+    """The documents of the passages with these keys: what stands before the number, unless that is but a digest."""
+    found, unknown = set(), []
+    for key in keys:
+        document, _, number = key.rpartition("#")
+        if number.isdigit() and not document.startswith("sha256:"):
+            found.add(document)
+        else:
+            unknown.append(key)
+    for record in engine.get(unknown, data=False, metadata=True) if unknown else ():
+        known = (record.metadata or {}).get(DOCUMENT_ID)
+        if isinstance(known, str):
+            found.add(known)
+    return found

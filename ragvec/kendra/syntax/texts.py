@@ -29,16 +29,12 @@ def has_word(text: str, word: str, *, analyzer: Analyzer) -> bool:
 def has_phrase(text: str, phrase: Sequence[str]) -> bool:
     """Whether the words of the phrase, folded, stand in the text one after the other; whatever stands between words
     does not count."""
-    if text.isascii():
-        # Without this most texts would be divided in vain; folding does not change their letters but for case.
-        lower = text.lower()
-        if not all(word in lower for word in phrase):
-            return False
-    found = folded_words(text)
-    first, length = phrase[0], len(phrase)
-    return any(
-        word == first and found[at : at + length] == list(phrase) for at, word in enumerate(found) if word == first
-    )
+    simple = _simply_folded(text)
+    if simple is not None and _phrase_like(tuple(phrase)).search(simple) is None:
+        return False
+    wanted, found = list(phrase), folded_words(text)
+    first, length = wanted[0], len(wanted)
+    return any(word == first and found[at : at + length] == wanted for at, word in enumerate(found))
 
 
 def glob_parts(pattern: str) -> tuple[str, ...]:
@@ -48,10 +44,9 @@ def glob_parts(pattern: str) -> tuple[str, ...]:
 
 def has_glob(text: str, parts: Sequence[str]) -> bool:
     """Whether a word of the text, folded, has these parts in order: it begins with the first and ends with the last."""
-    if text.isascii():
-        lower = text.lower()
-        if not all(part in lower for part in parts):
-            return False
+    simple = _simply_folded(text)
+    if simple is not None and _beginning_like(parts[0]).search(simple) is None:
+        return False
     return any(_fits(word, parts) for word in folded_words(text))
 
 
@@ -71,3 +66,26 @@ def _fits(word: str, parts: Sequence[str]) -> bool:
 @lru_cache(maxsize=1 << 16)
 def _folded(word: str) -> str:
     return folded(word)
+
+
+# Dividing a text takes long, so most are passed over by a look at them as a whole. That goes where folding a text is
+# the same as folding its words: without marks that join what stands before them, and characters that cannot be seen.
+_SIMPLE = re.compile("[\\x00-\\xac\\xae-\\u024f\\u2010-\\u2027\\u2030-\\u205e\\u20ac]*")
+
+
+def _simply_folded(text: str) -> str | None:
+    if text.isascii():
+        return text.lower()
+    return folded(text) if _SIMPLE.fullmatch(text) else None
+
+
+@lru_cache(maxsize=256)
+def _phrase_like(phrase: tuple[str, ...]) -> re.Pattern[str]:
+    """What every simply folded text has that holds the phrase."""
+    return re.compile(r"[\W_]*".join(map(re.escape, phrase)))
+
+
+@lru_cache(maxsize=256)
+def _beginning_like(part: str) -> re.Pattern[str]:
+    """What every simply folded text has with a word that begins so."""
+    return re.compile(rf"(?<![^\W_]){re.escape(part)}")

@@ -249,6 +249,19 @@ def test_phrases(text: str, phrase: str, there: bool) -> None:
     assert has_phrase(text, folded_words(phrase)) is there
 
 
+LETTERS = st.text("aAbBß'’-_ .½ﬁÉe\u0301\u00ad\u200b東京İ5,", max_size=14)
+
+
+@settings(max_examples=500, deadline=None)
+@given(text=LETTERS, sought=LETTERS)
+def test_texts_passed_over_by_a_look_hold_nothing(text: str, sought: str) -> None:
+    phrase, found = folded_words(sought), folded_words(text)
+    if phrase:
+        places = range(len(found) - len(phrase) + 1)
+        assert has_phrase(text, phrase) == any(found[at : at + len(phrase)] == phrase for at in places)
+        assert has_glob(text, (phrase[0][:2], "")) == any(word.startswith(phrase[0][:2]) for word in found)
+
+
 @pytest.mark.parametrize(
     ("text", "pattern", "there"),
     [
