@@ -9,6 +9,7 @@ from typing import Any
 import botocore.exceptions
 import botocore.session
 import pytest
+from botocore import xform_name
 from botocore.validate import ParamValidator
 
 from ragvec.errors import InvalidRequest
@@ -50,7 +51,8 @@ def test_structures_are_those_of_the_service(name: str) -> None:
 
 def test_every_operation_of_the_client_has_a_request(client: Client) -> None:
     offered = {MODEL.operation_model(name).name for name in client.meta.service_model.operation_names}
-    assert offered <= set(MODEL.operation_names)
+    assert offered == set(MODEL.operation_names)
+    assert {xform_name(api): api for api in offered} == client.meta.method_to_api_mapping
     for operation in offered - set(REQUESTS):  # refused whatever they are asked
         method = {api: ours for ours, api in client.meta.method_to_api_mapping.items()}[operation]
         with pytest.raises(client.exceptions.ValidationException, match=operation):
