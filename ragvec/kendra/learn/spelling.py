@@ -55,9 +55,12 @@ class _Word(msgspec.Struct, frozen=True):
     def beginnings(self) -> list[tuple[str, int]]:
         """What its stem may look like, with the errors that may be in it: an error in the ending keeps that from being
         taken off."""
-        lengths = range(len(self.text), max(_SHORTEST, len(self.text) - _ENDING) - 1, -1)
-        shorter = [self.text.lower()[:length] for length in lengths]
-        return [(part, self.errors if len(part) > _SHORT_STEM else 1) for part in shorter]
+        lower = self.text.lower()
+        lengths = range(len(lower), max(_SHORTEST, len(lower) - _ENDING) - 1, -1)
+        likely = [lower[:length] for length in lengths]
+        if lower.endswith("y"):  # which the stems of English words end with as "i"
+            likely.append(lower[:-1] + "i")
+        return [(part, self.errors if len(part) > _SHORT_STEM else 1) for part in likely]
 
 
 class _Vocabulary:

@@ -1,0 +1,109 @@
+"""What is learnt shows in Query: feedback moves documents, synonyms are shown, spelling is corrected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kendra_corpus import FERRIES, TYPES, BagOfStems, fill
+
+from ragvec.kendra.client import Client
+from ragvec.kendra.settings import Settings
+from ragvec.store import Index, Store
+
+PAGES = [
+    *FERRIES,
+    {"id": "north", "title": "North pier", "text": "The kiosk at the north pier sells coffee and tickets."},
+    {"id": "south", "title": "South pier", "text": "The kiosk at the south pier sells coffee and tickets."},
+]
+ANA = {"UserContext": {"UserId": "ana"}}
+CREW = {"UserContext": {"UserId": "ana", "Groups": ["crew"]}}
+
+
+@pytest.fixture
+def index(store: Store) -> Index:
+    index = fill(store, PAGES, types=TYPES)
+    for field in ("_text", "_document_title"):
+        index.add_text(field, language="en")
+    return index
+
+
+@pytest.fixture
+def client(store: Store, tmp_path: Path) -> Client:
+    return Client(store, embedder=BagOfStems(), folders={"files": tmp_path})
+
+
+def found(client: Client, index: Index, text: str, **members: Any) -> dict[str, Any]:
+    return client.query(IndexId=index.uid, QueryText=text, QueryResultTypeFilter="DOCUMENT", **members)
+
+
+def ids(response: dict[str, Any]) -> list[str]:
+    return [item["DocumentId"] for item in response["ResultItems"]]
+
+
+def test_feedback_moves_documents_of_the_same_query(client: Client, index: Index) -> None:
+    before = found(client, index, "kiosk coffee tickets", VisitorId="v1")
+    first, second = before["ResultItems"][:2]
+    assert {first["DocumentId"], second["DocumentId"]} == {"north", "south"}
+    for visitor in ("v1", "v2"):
+        asked = found(client, index, "kiosk coffee tickets", VisitorId=visitor)
+        items = {item["DocumentId"]: item["Id"] for item in asked["ResultItems"]}
+        client.submit_feedback(
+            IndexId=index.uid,
+            QueryId=asked["QueryId"],
+            RelevanceFeedbackItems=[{"ResultId": items[second["DocumentId"]], "RelevanceValue": "RELEVANT"}],
+        )
+    assert ids(found(client, index, "tickets, coffee: the kiosk?"))[:2] == [second["DocumentId"], first["DocumentId"]]
+    assert ids(found(client, index, "kiosk coffee"))[:2] == ids(before)[:2]
+
+
+def test_a_synonym_is_highlighted_as_such(client: Client, index: Index, tmp_path: Path) -> None:
+    def items(response: dict[str, Any]) -> list[dict[str, Any]]:
+        return [item for item in response["ResultItems"] if item["DocumentId"] == "north"]
+
+    def marked(response: dict[str, Any]) -> set[tuple[str, str]]:
+        excerpt = items(response)[0]["DocumentExcerpt"]
+        return {(excerpt["Text"][h["BeginOffset"] : h["EndOffset"]], h["Type"]) for h in excerpt["Highlights"]}
+
+    assert marked(found(client, index, "espresso kiosk")) == {("kiosk", "STANDARD")}
+    (tmp_path / "words.txt").write_text("espresso => coffee\n", encoding="utf-8")
+    source = {"Bucket": "files", "Key": "words.txt"}
+    client.create_thesaurus(IndexId=index.uid, Name="words", RoleArn="", SourceS3Path=source)
+    response = found(client, index, "espresso kiosk")
+    assert marked(response) == {("kiosk", "STANDARD"), ("coffee", "THESAURUS_SYNONYM")}
+
+
+def test_spelling_is_corrected_for_whom_it_may_be(client: Client, index: Index) -> None:
+    asked = {"SpellCorrectionConfiguration": {"IncludeQuerySpellCheckSuggestions": True}}
+    (corrected,) = found(client, index, "coffe on the fery", **asked, **ANA)["SpellCorrectedQueries"]
+    assert corrected["SuggestedQueryText"] == "coffee on the ferry"
+    assert [
+        (each["Term"], each["CorrectedTerm"], each["BeginOffset"], each["EndOffset"])
+        for each in corrected["Corrections"]
+    ] == [("coffe", "coffee", 0, 6), ("fery", "ferry", 14, 19)]
+    assert not found(client, index, "pursr", **asked, **ANA).get("SpellCorrectedQueries")
+    (corrected,) = found(client, index, "pursr", **asked, **CREW)["SpellCorrectedQueries"]
+    assert corrected["SuggestedQueryText"] == "purser"
+
+
+def test_featured_documents_are_shown_to_those_who_may_see_them(client: Client, index: Index) -> None:
+    client.create_featured_results_set(
+        IndexId=index.uid,
+        FeaturedResultsSetName="Kiosks",
+        QueryTexts=["kiosk coffee"],
+        FeaturedDocuments=[{"Id": "crew/rota.md"}, {"Id": "south"}, {"Id": "gone"}],
+    )
+    featured = [item["DocumentId"] for item in found(client, index, "Kiosk  COFFEE", **ANA)["FeaturedResultsItems"]]
+    assert featured == ["south"]
+    featured = [item["DocumentId"] for item in found(client, index, "Kiosk  COFFEE", **CREW)["FeaturedResultsItems"]]
+    assert featured == ["crew/rota.md", "south"]
+
+
+def test_a_client_that_keeps_no_journal_learns_nothing(store: Store, index: Index) -> None:
+    client = Client(store, embedder=BagOfStems(), settings=Settings(journal=False))
+    asked = found(client, index, "kiosk coffee")
+    said = [{"ResultId": asked["ResultItems"][0]["Id"], "RelevanceValue": "RELEVANT"}]
+    with pytest.raises(client.exceptions.ResourceUnavailableException):
+        client.submit_feedback(IndexId=index.uid, QueryId=asked["QueryId"], RelevanceFeedbackItems=said)
+    assert client.get_query_suggestions(IndexId=index.uid, QueryText="kiosk")["Suggestions"] == []
