@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ragvec.errors import BucketNotFound, Conflict, IndexExists, InvalidRequest, TextFieldExists, TextFieldNotFound
+from ragvec.kendra.access.tokens import read_token_configuration
 from ragvec.kendra.attributes import BUILT_IN, kendra_type
 from ragvec.kendra.configuration import NOTE, Configuration, configuration_of, updated_fields
 from ragvec.kendra.describe import describe_index, is_query_index, summary
@@ -251,6 +252,7 @@ def _user_tokens(given: Mapping[str, Any]) -> list[dict[str, Any]]:
         if kind == kinds[0]:
             choice(token, "KeyLocation", ("URL", "SECRET_MANAGER"), path=f"{path}.{kind}.KeyLocation")
         found.append({kind: token})
+    read_token_configuration(found, path=name)
     return found
 
 
