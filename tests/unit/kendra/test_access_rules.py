@@ -396,3 +396,43 @@ def test_a_user_and_a_group_in_one_filter_are_one_caller(store: Store) -> None:
     is_hr = {"EqualsTo": {"Key": "_group_ids", "Value": {"StringListValue": ["HR"]}}}
     for attribute_filter, expected in [(is_alice, set()), ({"OrAllFilters": [is_alice, is_hr]}, {"a"})]:
         assert found(client, index.uid, QueryText="ferry", AttributeFilter=attribute_filter) == expected
+
+
+def test_documents_put_through_the_client_are_seen_by_the_rule(store: Store) -> None:
+    client = Client(store, embedder=BagOfStems())
+    uid = client.create_index(Name="handbook", RoleArn="arn:aws:iam::1:role/r")["Id"]
+    kept = client.create_access_control_configuration(IndexId=uid, Name="no alice", AccessControlList=DENY_ALICE)["Id"]
+
+    def entry(name: str, kind: str, access: str = "ALLOW", **more: str) -> dict[str, str]:
+        return {"Name": name, "Type": kind, "Access": access, **more}
+
+    levels = [[entry("HR", "GROUP"), entry("IT", "GROUP")], [entry("alice", "USER"), entry("IT", "GROUP")]]
+    lists: dict[str, dict[str, Any]] = {
+        "open": {},
+        "hr": {"AccessControlList": [entry("HR", "GROUP")]},
+        "not-bob": {"AccessControlList": [entry("bob", "USER", "DENY")]},
+        "wiki": {"AccessControlList": [entry("HR", "GROUP", DataSourceId="wiki")]},
+        "levels": {"HierarchicalAccessControlList": [{"PrincipalList": level} for level in levels]},
+    }
+    put_documents = [{"Id": name, "Blob": b"ferry", "ContentType": "PLAIN_TEXT", **lists[name]} for name in lists]
+    put_documents.append(
+        {"Id": "kept", "Blob": b"ferry", "ContentType": "PLAIN_TEXT", "AccessControlConfigurationId": kept}
+    )
+    assert client.batch_put_document(IndexId=uid, Documents=put_documents)["FailedDocuments"] == []
+    callers: list[tuple[str | None, list[str], list[tuple[str, str]]]] = [
+        ("alice", [], []),
+        ("alice", ["HR"], []),
+        ("bob", ["HR"], []),
+        ("bob", ["IT"], [("wiki", "HR")]),
+    ]
+    for caller in callers:
+        user, groups, of_sources = caller
+        context = {
+            "UserId": user,
+            **({"Groups": groups} if groups else {}),
+            **({"DataSourceGroups": [{"DataSourceId": s, "GroupId": g} for s, g in of_sources]} if of_sources else {}),
+        }
+        expected = {name for name, members in lists.items() if sees(members, caller)}
+        expected |= {"kept"} if sees({"AccessControlList": DENY_ALICE}, caller) else set()
+        kind = {"QueryText": "ferry", "QueryResultTypeFilter": "DOCUMENT"}
+        assert found(client, uid, UserContext=context, **kind) == expected
