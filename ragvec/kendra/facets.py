@@ -58,11 +58,15 @@ def _counted(documents: Sequence[Mapping[str, Any]], facet: FacetRequest) -> Cou
     return counts
 
 
-def begins(seconds: int | float, interval: Interval) -> int | float:
-    """When the interval that this time is in begins, both in seconds since 1970, UTC.
+def begins(value: int | float, interval: Interval | float) -> int | float:
+    """Where the interval begins that a number is in: the largest multiple of `interval` that is not above it.
 
-    A time that no calendar has (before the year 1, after 9999) stands for itself.
+    For a named interval the number is a time in seconds since 1970, UTC, and so is the result; one that no calendar has
+    (before the year 1, after 9999) stands for itself.
     """
+    if not isinstance(interval, str):
+        return value // interval * interval
+    seconds = value
     if not _FIRST <= seconds <= _LAST:
         return seconds
     moment = _EPOCH + timedelta(seconds=seconds)

@@ -347,3 +347,17 @@ def test_histograms_of_dates(tmp_path: Path, interval: Any) -> None:
     assert [(count.value, count.count) for count in results.facets["due"]] == sorted(expected.items())
     pairs = facet["DocumentAttributeValueCountPairs"]
     assert {pair["DocumentAttributeValue"]["DateValue"]: pair["Count"] for pair in pairs} == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(width=st.integers(1, 6) | st.sampled_from([0.5, 2.5]), text=TEXTS)
+def test_histograms_of_numbers(index: Index, width: float, text: str | None) -> None:
+    results = QueryIndex(index, embedder=BagOfStems()).search(
+        text, facets=[Facet("rank", None, interval=width)], answers=False
+    )
+    expected: dict[float, int] = {}
+    for document in everything(index, text):
+        if "rank" in document:
+            start = max(k * width for k in range(-9, 9) if k * width <= document["rank"])
+            expected[start] = expected.get(start, 0) + 1
+    assert [(count.value, count.count) for count in results.facets["rank"]] == sorted(expected.items())

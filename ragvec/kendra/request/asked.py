@@ -36,14 +36,15 @@ class SortKey(msgspec.Struct, frozen=True):
 class FacetRequest(msgspec.Struct, frozen=True):
     """A field to count the values of, at most `most` of them (None: all), and one field to count inside each value.
 
-    With an `interval`, dates count under the beginning of theirs, in UTC. A `disjunctive` facet counts as if the
+    With an `interval`, dates count under the beginning of theirs, in UTC, and numbers under the largest multiple of it
+    that they reach. A `disjunctive` facet counts as if the
     filter did not restrict its own field, so that a page can offer further values beside the one chosen.
     """
 
     field: Field
     most: int | None
     nested: FacetRequest | None = None
-    interval: Interval | None = None
+    interval: Interval | float | None = None
     disjunctive: bool = False
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, get_args
 
 import msgspec
 
 from ragvec.errors import InvalidRequest
-from ragvec.kendra.attributes import Schema
+from ragvec.kendra.attributes import Field, Schema
 from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.rank.tuning import Tuning, read_relevance
 from ragvec.kendra.request.asked import Collapse, FacetRequest, Missing, SortKey
@@ -22,15 +23,15 @@ _EVERYTHING = 2**31
 class Facet(msgspec.Struct, frozen=True):
     """An attribute to count: its `most` most frequent values (None: all), in each of them the counts of `nested`.
 
-    `interval` counts dates by year, quarter, month, week, day or hour. A `disjunctive` facet counts as if the filter
-    did not restrict its own attribute, so that the values beside a chosen one can be offered too. None takes what the
-    settings say.
+    `interval` counts dates by year, quarter, month, week, day or hour, and numbers by a width, such as 100. A
+    `disjunctive` facet counts as if the filter did not restrict its own attribute, so that the values beside a chosen
+    one can be offered too. None takes what the settings say.
     """
 
     name: str
     most: int | None = 10
     nested: Facet | str | None = None
-    interval: Interval | None = None
+    interval: Interval | float | None = None
     disjunctive: bool | None = None
 
 
@@ -124,19 +125,30 @@ def _facet(facet: str | Facet, schema: Schema, settings: Settings, *, level: int
     field = schema.facetable(facet.name, path="facets")
     if facet.most is not None and not _is_count(facet.most):
         raise unexpected("a whole number of at least 0", shown(facet.most), path="facets")
-    of_dates = field.type == "DATE_VALUE"
-    if facet.interval is not None and (not of_dates or facet.interval not in get_args(Interval)):
-        got = shown(facet.interval) if of_dates else f"an interval for {field.name!r}, of type {field.type}"
-        raise unexpected(f"one of {', '.join(get_args(Interval))} for a date", got, path="facets")
+    if facet.interval is not None:
+        _check_interval(facet.interval, field)
     if facet.nested is not None and level >= settings.limits.nested_facets:
         raise InvalidRequest(f"Expected at most {settings.limits.nested_facets} nested facet - at `facets`")
     return FacetRequest(
         field,
         facet.most,
         None if facet.nested is None else _facet(facet.nested, schema, settings, level=level + 1),
-        interval=facet.interval or (settings.date_interval if of_dates else None),
+        interval=facet.interval or (settings.date_interval if field.type == "DATE_VALUE" else None),
         disjunctive=settings.disjunctive_facets if facet.disjunctive is None else facet.disjunctive,
     )
+
+
+def _check_interval(interval: object, field: Field) -> None:
+    """Raise InvalidRequest if values of this field have no such intervals."""
+    if field.type == "DATE_VALUE":
+        if interval not in get_args(Interval):
+            raise unexpected(f"one of {', '.join(get_args(Interval))} for a date", shown(interval), path="facets")
+    elif field.type not in ("LONG_VALUE", "DOUBLE"):
+        raise unexpected(
+            "a date or a number to count by intervals", f"{field.name!r}, of type {field.type}", path="facets"
+        )
+    elif isinstance(interval, bool) or not isinstance(interval, (int, float)) or not 0 < interval < math.inf:
+        raise unexpected("an interval of numbers above 0", shown(interval), path="facets")
 
 
 def _is_count(value: object) -> bool:

@@ -154,8 +154,13 @@ def test_relevance_for_one_search(query_index: QueryIndex) -> None:
     ("options", "message"),
     [
         ({"facets": [Facet("tags", -1)]}, "Expected a whole number of at least 0, got -1 - at `facets`"),
-        ({"facets": [Facet("tags", interval="year")]}, "got an interval for 'tags', of type STRING_LIST_VALUE"),
+        (
+            {"facets": [Facet("tags", interval="year")]},
+            "Expected a date or a number to count by intervals, got 'tags', of type ST",
+        ),
         ({"facets": {"reviewed": "decade"}}, "Expected one of year, quarter, month, week, day, hour for a date"),
+        ({"facets": [Facet("priority", interval="year")]}, "Expected an interval of numbers above 0, got 'year'"),
+        ({"facets": [Facet("priority", interval=0)]}, "Expected an interval of numbers above 0, got 0"),
         ({"facets": [Facet("tags", nested=Facet("tags", nested="tags"))]}, "at most 1 nested facet - at `facets`"),
         ({"facets": [7]}, "Expected names of attributes, or Facet, got 7"),
         ({"sort": [7]}, "Expected names of attributes, got 7 - at `sort`"),
