@@ -10,17 +10,16 @@ import numpy.typing as npt
 
 from ragvec.kendra.answers.evidence import SIGNS, Candidate, Evidence
 
-__all__ = ["LONGEST", "TRUST_SIGNS", "Run", "Weights", "likeliest", "runs", "trust"]
+__all__ = ["LONGEST", "TRUST_SIGNS", "Run", "Weights", "likeliest", "runs", "scores"]
 
 LONGEST = 250
 """Characters of an answer of several units."""
 
-TRUST_SIGNS = ("chance", "cosine", "similarity", "covered", "by_passage", "wanted", "missing")
-"""What trust in an answer is made of: its chance, the best cosine among its units, then the best of the signs of these
-names, and the share of the question's words that no passage has."""
+TRUST_SIGNS = ("chance", "similarity", "cosine", "covered", "by_passage", "wanted", "nearest", "missing")
+"""What trust in an answer is made of: its chance, the best of these signs among its units, the largest similarity of
+any passage, and the share of the question's words that no passage has."""
 
-_BEST_OF = ("cosine", "similarity", "covered", "by_passage", "wanted")
-_COLUMNS = [SIGNS.index(name) for name in _BEST_OF]
+_COLUMNS = [SIGNS.index(name) for name in ("similarity", "cosine", "covered", "by_passage", "wanted")]
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,7 +50,7 @@ def likeliest(signs: Floats, weights: Sequence[float], *, most: int) -> npt.NDAr
 
 
 def runs(units: Sequence[Candidate], signs: Floats, evidence: Evidence, weights: Sequence[float]) -> list[Run]:
-    """The best run of each passage that has a unit, by number of the passage.
+    """The best run of each passage that has a unit, the likeliest first.
 
     The chance of a unit is the softmax of the weighted sums over all units, that of a run their sum. A run has at most
     LONGEST characters, unless it is a single unit, and is as short as its chance allows: a unit at either end that adds
@@ -72,12 +71,17 @@ def runs(units: Sequence[Candidate], signs: Floats, evidence: Evidence, weights:
             chance += float(chances[last])
             if unit.passage not in best or chance > best[unit.passage][0]:
                 best[unit.passage] = (chance, first, last + 1)
-    return [_run(*_trimmed(first, after, chances), signs, evidence, chances) for _, first, after in best.values()]
+    found = [_run(*_trimmed(first, after, chances), signs, evidence, chances) for _, first, after in best.values()]
+    return sorted(found, key=lambda run: (-run.chance, run.first))
 
 
-def trust(run: Run, weights: Weights) -> float:
-    """How likely it is that a run answers, in [0, 1]."""
-    return float(1 / (1 + np.exp(-(run.signs @ np.asarray(weights.trust) + weights.bias))))
+def scores(runs: Sequence[Run], weights: Weights) -> list[float]:
+    """How sure it is that each of the runs answers, in [0, 1], in their order: the likeliest as its signs tell, the
+    others in proportion to their chances."""
+    if not runs:
+        return []
+    trust = float(1 / (1 + np.exp(-(runs[0].signs @ np.asarray(weights.trust) + weights.bias))))
+    return [trust * run.chance / runs[0].chance for run in runs]
 
 
 def _trimmed(first: int, after: int, chances: Floats) -> tuple[int, int]:
@@ -93,4 +97,4 @@ def _trimmed(first: int, after: int, chances: Floats) -> tuple[int, int]:
 def _run(first: int, after: int, signs: Floats, evidence: Evidence, chances: Floats) -> Run:
     chance = float(chances[first:after].sum())
     best = signs[first:after][:, _COLUMNS].max(axis=0)
-    return Run(first, after, chance, np.array([chance, *best, evidence.missing]))
+    return Run(first, after, chance, np.array([chance, *best, evidence.nearest, evidence.missing]))

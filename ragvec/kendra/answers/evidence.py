@@ -5,12 +5,8 @@
 | similarity | cosine of the passage to the question, as the search found it |
 | cosine | cosine of the unit itself to the question |
 | covered | share of the question's words that the unit has, rare words weighing more |
-| with_heading | the same with title and heading of the passage |
 | by_passage | the same with title, heading and all of the passage |
-| wanted | 1 where the unit has what the question wants most likely: a time, a sum, a reason |
-| without | 1 where it wants something and the unit has nothing of the kind |
-| wanted_any | share of all the kinds that the question may want |
-| numbers | share of the question's numbers that the unit has |
+| wanted | share of what the question may want (a time, a sum, a reason) that the unit has |
 | length | characters of the unit, in hundreds |
 
 A word weighs ln(1 + (n − d + ½) ÷ (d + ½)) when d of the n passages found have it, as in BM25.
@@ -33,18 +29,7 @@ from ragvec.pipeline.passages import DOCUMENT_TITLE, HEADING, TEXT
 
 __all__ = ["SIGNS", "Candidate", "Evidence", "candidates"]
 
-SIGNS = (
-    "similarity",
-    "cosine",
-    "covered",
-    "with_heading",
-    "by_passage",
-    "wanted",
-    "without",
-    "wanted_any",
-    "numbers",
-    "length",
-)
+SIGNS = ("similarity", "cosine", "covered", "by_passage", "wanted", "length")
 """The columns of what `Evidence.signs` gives."""
 
 Floats = npt.NDArray[np.float64]
@@ -63,7 +48,6 @@ class _Passage(msgspec.Struct, frozen=True):
     """What is known of a passage apart from its units."""
 
     similarity: float
-    around: frozenset[str]
     terms: frozenset[str]
 
 
@@ -94,25 +78,21 @@ class Evidence:
         self._total = math.fsum(self._weights.values())
         self.missing = self._share(self._sought - counts.keys())
         """Share of the question's words that no passage has."""
+        self.nearest = max((passage.similarity for passage in self._passages), default=0.0)
+        """The largest similarity of a passage."""
 
-    def signs(self, units: Sequence[Candidate], cosines: Sequence[float] | None = None) -> Floats:
-        """(len(units), len(SIGNS)); without `cosines` that sign is 0."""
+    def signs(self, units: Sequence[Candidate]) -> Floats:
+        """(len(units), len(SIGNS)); the cosine, which takes a model, is 0."""
         rows = np.zeros((len(units), len(SIGNS)))
         kinds = self.asked.wanted
         for row, unit in enumerate(units):
             passage = self._passages[unit.passage]
-            shown = [answers_kind(unit.text, kind) for kind in kinds]
-            numbers = self.asked.numbers
             rows[row] = (
                 passage.similarity,
-                cosines[row] if cosines is not None else 0.0,
+                0.0,
                 self._share(self._sought & unit.terms),
-                self._share(self._sought & (unit.terms | passage.around)),
                 self._share(self._sought & passage.terms),
-                bool(shown) and shown[0],
-                bool(shown) and not shown[0],
-                sum(shown) / len(shown) if shown else 0.0,
-                len(numbers & unit.terms) / len(numbers) if numbers else 0.0,
+                sum(answers_kind(unit.text, kind) for kind in kinds) / len(kinds) if kinds else 0.0,
                 len(unit.text) / 100,
             )
         return rows
@@ -123,6 +103,6 @@ class Evidence:
 
 def _read(passage: Found) -> _Passage:
     metadata = passage.metadata
-    around = terms_of(f"{metadata.get(DOCUMENT_TITLE) or ''}\n{metadata.get(HEADING) or ''}")
+    texts = (metadata.get(name) or "" for name in (DOCUMENT_TITLE, HEADING, TEXT))
     similarity = passage.similarity if passage.similarity is not None else passage.score
-    return _Passage(similarity or 0.0, around, around | terms_of(metadata.get(TEXT) or ""))
+    return _Passage(similarity or 0.0, terms_of("\n".join(texts)))

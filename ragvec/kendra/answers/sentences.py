@@ -5,7 +5,8 @@
 2. A linear model over the signs of `ragvec.kendra.answers.evidence` gives each a weight, the softmax of which is the
    chance that the unit, of all, holds the answer. An answer is a run of neighbouring units of one passage, and its
    chance their sum.
-3. A second model turns chance and signs of the run into how sure it is that this answers at all, which is the score.
+3. A second model turns chance and signs of the likeliest run into how sure it is that this answers at all, which is
+   its score; the runs of other passages have scores in proportion to their chances.
 
 Both were fitted on the questions of `datasets/handbook`, with and without an answer there, by `benchmarks/answers.py`,
 which also tells how well they do on questions that they were not fitted on.
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ragvec.kendra.answers.choice import LONGEST, Weights, likeliest, runs, trust
+from ragvec.kendra.answers.choice import LONGEST, Weights, likeliest, runs, scores
 from ragvec.kendra.answers.evidence import SIGNS, Candidate, Evidence, Floats, candidates
 from ragvec.kendra.answers.question import asked
 from ragvec.kendra.answers.reader import Levels, ReadSpan
@@ -28,7 +29,7 @@ from ragvec.kendra.found import Found
 from ragvec.protocols import Embedder
 from ragvec.types import FloatMatrix, FloatVector
 
-__all__ = ["LONGEST", "PASSAGES", "UNITS", "SentenceReader", "judged"]
+__all__ = ["LONGEST", "PASSAGES", "UNITS", "SentenceReader", "forget", "judged"]
 
 PASSAGES = 15
 """Passages of which units are judged."""
@@ -60,14 +61,10 @@ class SentenceReader:
         question = question[:_QUESTION]
         evidence = Evidence(asked(question), passages)
         units, signs = judged(question, passages, evidence, embed=self.embed, weights=self.weights, vector=vector)
+        found = runs(units, signs, evidence, self.weights.choose)
         return [
-            ReadSpan(
-                units[run.first].passage,
-                units[run.first].unit.begin,
-                units[run.after - 1].unit.end,
-                trust(run, self.weights),
-            )
-            for run in runs(units, signs, evidence, self.weights.choose)
+            ReadSpan(units[run.first].passage, units[run.first].unit.begin, units[run.after - 1].unit.end, score)
+            for run, score in zip(found, scores(found, self.weights), strict=True)
         ]
 
 
@@ -121,8 +118,17 @@ class _Kept:
             while len(self._vectors) > _KEPT:
                 self._vectors.popitem(last=False)
 
+    def forget(self) -> None:
+        with self._lock:
+            self._vectors.clear()
+
 
 _kept = _Kept()
+
+
+def forget() -> None:
+    """Drop the vectors of units that are kept for the next question."""
+    _kept.forget()
 
 
 def _vectors(embed: Embedder, texts: Sequence[str]) -> FloatMatrix:
