@@ -9,11 +9,23 @@ if TYPE_CHECKING:
     from ragvec.kendra.client import Client
     from ragvec.kendra.index import QueryIndex
     from ragvec.kendra.limits import KENDRA, NATIVE, Limits
+    from ragvec.kendra.model.check import ParamValidationError
     from ragvec.kendra.relevance import Scale
     from ragvec.kendra.request.native import CollapseBy, Facet
     from ragvec.kendra.settings import Settings
 
-__all__ = ["KENDRA", "NATIVE", "Client", "CollapseBy", "Facet", "Limits", "QueryIndex", "Scale", "Settings"]
+__all__ = [
+    "KENDRA",
+    "NATIVE",
+    "Client",
+    "CollapseBy",
+    "Facet",
+    "Limits",
+    "ParamValidationError",
+    "QueryIndex",
+    "Scale",
+    "Settings",
+]
 
 _HOMES = {
     "KENDRA": "limits",
@@ -22,6 +34,7 @@ _HOMES = {
     "CollapseBy": "request.native",
     "Facet": "request.native",
     "Limits": "limits",
+    "ParamValidationError": "model.check",
     "QueryIndex": "index",
     "Scale": "relevance",
     "Settings": "settings",

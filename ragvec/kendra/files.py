@@ -50,7 +50,7 @@ def read_named_file(folders: Folders, named: Mapping[str, Any], *, most: int, pa
             )
         with file.open("rb") as stream:
             content = stream.read(most + 1)
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle; half a surrogate pair
         raise InvalidRequest(f"The file {shown(key)} cannot be read: {error} - at `{path}.Key`", path=path) from error
     if len(content) > most:
         raise unexpected(f"a file of at most {most:,} bytes", f"more in {shown(key)}", path=f"{path}.Key")
