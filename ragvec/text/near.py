@@ -88,15 +88,28 @@ def distance(first: str, second: str, *, most: int) -> int | None:
     """How many errors lie between two words; None for more than `most`."""
     if abs(len(first) - len(second)) > most:
         return None
+    far = most + 1
+    width = len(second) + 1
+    earlier: list[int] = []
     before: list[int] = []
-    row = list(range(len(second) + 1))
+    row = [min(j, far) for j in range(width)]
     for i, letter in enumerate(first, 1):
-        earlier, before, row = before, row, [i]
-        for j, other in enumerate(second, 1):
-            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != other))
-            if i > 1 and j > 1 and letter == second[j - 2] and first[i - 2] == other:
-                best = min(best, earlier[j - 2] + 1)
-            row.append(best)
-        if min(row) > most and min(before) > most:
+        # Only cells this near to the diagonal can lie within the distance.
+        start, stop = max(1, i - most), min(width, i + most + 1)
+        earlier, before, row = before, row, [far] * width
+        row[0] = least = min(i, far)
+        for j in range(start, stop):
+            other = second[j - 1]
+            best = before[j - 1] + (letter != other)
+            if before[j] < best:
+                best = before[j] + 1
+            if row[j - 1] < best:
+                best = row[j - 1] + 1
+            if i > 1 and j > 1 and letter == second[j - 2] and first[i - 2] == other and earlier[j - 2] < best:
+                best = earlier[j - 2] + 1
+            row[j] = best
+            if best < least:
+                least = best
+        if least > most and min(before) > most:
             return None
     return row[-1] if row[-1] <= most else None

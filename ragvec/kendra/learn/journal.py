@@ -122,11 +122,12 @@ def flush(store: Store) -> None:
 
 
 def asked(notes: Notes, *, since: float = 0.0) -> list[Asked]:
-    """The queries of an index from `since` on, in epoch seconds, in order of time; each once."""
+    """The queries of an index from `since` on, in epoch seconds, in order of time; each once. The list is not to be
+    changed."""
     journals = _stores.of(notes.index.bucket.store)
     journals.flush()
     queries = journals.read(notes)
-    return queries[bisect_left(queries, since, key=lambda query: query.at) :]
+    return queries if not since else queries[bisect_left(queries, since, key=lambda query: query.at) :]
 
 
 class _Journals:

@@ -9,6 +9,7 @@ word is taken, of equally near ones the most frequent; it is written as the pass
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ _ENDING = 5
 _SHORT_STEM = 5
 _TRIED = 24
 """Terms whose passages are read for the words behind them."""
+_LETTERS = re.compile(r"[^\W\d_]+(?:['\u2019](?!s\b)[^\W\d_]+)*")
 _SENTENCE_ENDS = frozenset(".!?:…")
 
 
@@ -164,19 +166,22 @@ def _words(text: str) -> Iterator[_Word]:
 def _form(word: _Word, term: str, texts: Sequence[str], analyze: Analyzer) -> str | None:
     """The word of these texts that has this term and is nearest to `word`, the most frequent of equally near ones."""
     lower = word.text.lower()
+    # Terms have lost their endings, and perhaps accents: words of other beginnings are not theirs.
+    beginning = term[: max(1, len(term) - 2)] if term.isascii() else ""
     written: dict[str, Counter[str]] = {}
     for text in texts:
-        for each in words(text):
-            found = text[each.begin : each.end].removesuffix("'s")
-            if found.isalpha() and distance(lower, found.lower(), most=word.errors) is not None:
+        for match in _LETTERS.finditer(text):
+            found = match.group()
+            folded = found.lower()
+            if abs(len(found) - len(lower)) <= word.errors and (folded.startswith(beginning) or not folded.isascii()):
                 # The capital of a sentence's first word tells nothing of how the word is written.
-                written.setdefault(found.lower(), Counter())["" if _begins_sentence(text, each.begin) else found] += 1
-    forms = {form: ways for form, ways in written.items() if analyze.tokens(form) == [term]}
+                way = "" if _begins_sentence(text, match.start()) else found
+                written.setdefault(folded, Counter())[way] += 1
+    away = {form: distance(lower, form, most=word.errors) for form in written}
+    forms = {form: ways for form, ways in written.items() if away[form] is not None and analyze.tokens(form) == [term]}
     if not forms:
         return None
-    nearest = min(
-        forms, key=lambda form: (distance(lower, form, most=word.errors) or 0, -sum(forms[form].values()), form)
-    )
+    nearest = min(forms, key=lambda form: (away[form] or 0, -sum(forms[form].values()), form))
     ways = forms[nearest]
     del ways[""]
     if not ways or nearest in ways:

@@ -122,20 +122,19 @@ def suggested_queries(
     if config.mode != "ENABLED" or prefix is None or most < 1:
         return ()
     now, barred, uses = clock(), blocked(notes), _uses(notes)
-    candidates = []
-    for text in uses.beginning(prefix):
-        if text not in barred and _qualifies(uses.of[text], config, now=now):
-            candidates.append((text, _counted(uses.of[text], config, now=now)))
-    candidates.sort(key=_order)
+    candidates = sorted(uses.beginning(prefix), key=lambda text: (-len(uses.of[text]), text))
     found: list[tuple[str, list[Asked]]] = []
     for first in range(0, len(candidates), _TRIED):
         some = candidates[first : first + _TRIED]
-        # Nobody may see more uses than there are, so that those to come cannot be before these.
-        if len(found) == most and len(found[-1][1]) > len(some[0][1]):
+        # No more uses may count than there are, so that those to come cannot be before these.
+        if len(found) == most and len(found[-1][1]) > len(uses.of[some[0]]):
             break
-        visible = _visible(notes.index, {each for _, uses_of in some for use in uses_of for each in _shown(use)}, seen)
-        for text, uses_of in some:
-            open_to = [use for use in uses_of if visible.issuperset(_shown(use))]
+        counted = {text: _counted(uses.of[text], config, now=now) for text in some if text not in barred}
+        counted = {text: those for text, those in counted.items() if _enough(those, config)}
+        documents = {document for those in counted.values() for use in those for document in _shown(use)}
+        visible = _visible(notes.index, documents, seen)
+        for text, those in counted.items():
+            open_to = [use for use in those if visible.issuperset(_shown(use))]
             if _enough(open_to, config):
                 found.append((text, open_to))
         found = sorted(found, key=_order)[:most]
