@@ -14,7 +14,7 @@ from pathlib import Path
 
 # The rounds of the long form; what a round is, the module of the part says.
 ROUNDS = {
-    "kills": 500,
+    "kills": 520,
     "power": 2_000,
     "disk_errors": 2_000,
     "flips": 3_000,
@@ -28,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("parts", metavar="PART", nargs="*", help=f"of {', '.join(ROUNDS)}; default: all")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", action="store_true", help="list the steps at which processes were killed, too")
     parser.add_argument("--share", type=float, default=1.0, help="of the rounds of the long form")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(ROUNDS):
@@ -45,10 +46,14 @@ def main() -> int:
                 told = ", ".join(
                     f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
                     for name, value in figures.items()
+                    if "\n" not in str(value)
                 )
+                listed = [str(value) for value in figures.values() if "\n" in str(value)]
             except AssertionError as error:
-                failed, told = True, f"FAILED: {error}"
+                failed, told, listed = True, f"FAILED: {error}", []
         print(f"| {part} | {rounds:,} | {(time.monotonic() - began) / 60:.1f} | {told} |", flush=True)
+        if arguments.steps:
+            print("\n".join(listed), file=sys.stderr, flush=True)
     return int(failed)
 
 
