@@ -18,8 +18,8 @@ ROUNDS = {
     "power": 2_000,
     "disk_errors": 2_000,
     "flips": 3_000,
-    "processes": 180,
-    "leaks": 100_000,
+    "processes": 60,
+    "leaks": 100,
     "fuzz": 30,
 }
 
