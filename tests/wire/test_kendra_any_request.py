@@ -25,7 +25,19 @@ MODEL: Any = botocore.session.get_session().get_service_model("kendra")
 MINIMUM = "valid min length: 1"
 """Titles and addresses that are not known are sent as "", as the service sends them, whatever its model says."""
 
-WORDS = ("ferry", "bicycle crew", "x", "_category", "department", "priority", "tags", "reviewed", "_created_at")
+WORDS = (
+    "ferry",
+    "bicycle crew",
+    "x",
+    "_category",
+    "department",
+    "priority",
+    "tags",
+    "reviewed",
+    "_created_at",
+    "\ud800",
+    "a\0b",
+)
 NAMES = ("one", "two", "three", "department", "tags")
 LIKELY = {"NextToken": 0.05, "QueryText": 0.9, "DocumentAttributeKey": 2.0, "Token": 0.05, "ClickFeedbackItems": 0.8}
 

@@ -17,7 +17,7 @@ from typing import Any
 from ragvec.errors import InvalidRequest
 from ragvec.kendra.attributes import epoch_seconds
 from ragvec.kendra.model.operations import REQUESTS, STRUCTURES
-from ragvec.kendra.problems import shown
+from ragvec.kendra.problems import shown, unexpected
 
 __all__ = ["ParamValidationError", "check_request", "members_of"]
 
@@ -49,17 +49,26 @@ def check_request(operation: str, members: Mapping[str, Any]) -> None:
 
     Raises:
         ParamValidationError: they do not; every fault is told, in the words of boto3.
-        InvalidRequest: they are nested too deep to be looked at.
+        InvalidRequest: they are nested too deep to be looked at, or a text in them is none: half a surrogate pair,
+            which JSON can hold and UTF-8 cannot.
     """
     if operation not in REQUESTS:  # one that is refused whatever it is asked
         return
-    faults: list[str] = []
+    faults = _Faults()
     try:
         _check_structure(REQUESTS[operation], members, "", faults)
     except RecursionError:
         raise InvalidRequest(f"The request is nested too deep - at `{operation}`", path=operation) from None
     if faults:
         raise _raised("\n".join(faults))
+    if faults.no_text:
+        raise unexpected("text in Unicode", "half a surrogate pair", path=faults.no_text)
+
+
+class _Faults(list[str]):
+    """Complaints, and the place of a text that is none, of which boto3 does not complain."""
+
+    no_text = ""
 
 
 @cache
@@ -76,7 +85,7 @@ def _least(kind: str) -> tuple[str, int | None]:
     return match[1], int(match[2]) if match[2] else None
 
 
-def _check(kind: str, value: Any, name: str, faults: list[str]) -> None:
+def _check(kind: str, value: Any, name: str, faults: _Faults) -> None:
     bare, least = _least(kind)
     if bare in STRUCTURES:
         _check_structure(STRUCTURES[bare], value, name, faults)
@@ -95,7 +104,7 @@ def _check(kind: str, value: Any, name: str, faults: list[str]) -> None:
         _SCALARS[bare](value, least, name, faults)
 
 
-def _check_structure(line: str, value: Any, name: str, faults: list[str]) -> None:
+def _check_structure(line: str, value: Any, name: str, faults: _Faults) -> None:
     if not _typed(value, (dict,), name, faults):
         return
     members = members_of(line)
@@ -114,31 +123,43 @@ def _check_structure(line: str, value: Any, name: str, faults: list[str]) -> Non
             _check(members[member][0], content, f"{name}.{member}", faults)
 
 
-def _check_text(value: Any, least: int | None, name: str, faults: list[str]) -> None:
-    if _typed(value, (str,), name, faults):
-        _check_least(len(value), least, name, faults, what="length")
+def _check_text(value: Any, least: int | None, name: str, faults: _Faults) -> None:
+    if not _typed(value, (str,), name, faults):
+        return
+    _check_least(len(value), least, name, faults, what="length")
+    _note_no_text(value, name, faults)
 
 
-def _check_int(value: Any, least: int | None, name: str, faults: list[str]) -> None:
+def _check_int(value: Any, least: int | None, name: str, faults: _Faults) -> None:
     if _typed(value, (int,), name, faults):
         _check_least(value, least, name, faults, what="value")
 
 
-def _check_flag(value: Any, _: int | None, name: str, faults: list[str]) -> None:
+def _check_flag(value: Any, _: int | None, name: str, faults: _Faults) -> None:
     _typed(value, (bool,), name, faults)
 
 
-def _check_time(value: Any, _: int | None, name: str, faults: list[str]) -> None:
+def _check_time(value: Any, _: int | None, name: str, faults: _Faults) -> None:
     if not isinstance(value, (str, datetime, int, float)) or not _is_time(value):
         _complain(value, f"{datetime}, timestamp-string", name, faults)
 
 
-def _check_blob(value: Any, _: int | None, name: str, faults: list[str]) -> None:
+def _check_blob(value: Any, _: int | None, name: str, faults: _Faults) -> None:
     if not isinstance(value, (bytes, bytearray, str)) and not hasattr(value, "read"):
         _complain(value, f"{bytes}, {bytearray}, file-like object", name, faults)
+    elif isinstance(value, str):
+        _note_no_text(value, name, faults)
 
 
-_SCALARS: dict[str, Callable[[Any, int | None, str, list[str]], None]] = {
+def _note_no_text(value: str, name: str, faults: _Faults) -> None:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            faults.no_text = faults.no_text or _named(name)
+
+
+_SCALARS: dict[str, Callable[[Any, int | None, str, _Faults], None]] = {
     "text": _check_text,
     "int": _check_int,
     "flag": _check_flag,
@@ -158,20 +179,20 @@ def _is_time(value: Any) -> bool:
     return True
 
 
-def _typed(value: Any, kinds: tuple[type, ...], name: str, faults: list[str]) -> bool:
+def _typed(value: Any, kinds: tuple[type, ...], name: str, faults: _Faults) -> bool:
     if isinstance(value, kinds):
         return True
     _complain(value, ", ".join(map(str, kinds)), name, faults)
     return False
 
 
-def _complain(value: Any, kinds: str, name: str, faults: list[str]) -> None:
+def _complain(value: Any, kinds: str, name: str, faults: _Faults) -> None:
     faults.append(
         f"Invalid type for parameter {_named(name)}, value: {_told(value)}, type: {type(value)}, valid types: {kinds}"
     )
 
 
-def _check_least(size: int, least: int | None, name: str, faults: list[str], *, what: str) -> None:
+def _check_least(size: int, least: int | None, name: str, faults: _Faults, *, what: str) -> None:
     if least is not None and size < least:
         faults.append(f"Invalid {what} for parameter {_named(name)}, value: {_told(size)}, valid min {what}: {least}")
 

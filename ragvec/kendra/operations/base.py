@@ -13,7 +13,7 @@ from ragvec.kendra.errors import client_error
 from ragvec.kendra.faqs.stored import OWNER_PROPERTY
 from ragvec.kendra.files import Folders
 from ragvec.kendra.index import QueryIndex
-from ragvec.kendra.model.check import check_request
+from ragvec.kendra.model.check import ParamValidationError, check_request
 from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.settings import Settings
 
@@ -73,9 +73,11 @@ class Operations:
         Raises:
             ParamValidationError: the members do not have the shape of the request; as from boto3, no ClientError.
         """
-        check_request(operation, members)
         try:
+            check_request(operation, members)
             response = run(members)
+        except ParamValidationError:
+            raise
         except RagvecError as error:
             raise client_error(error, operation=operation) from error
         response["ResponseMetadata"] = {

@@ -16,6 +16,7 @@ from ragvec.errors import InvalidRequest
 from ragvec.kendra import Client
 from ragvec.kendra.model.check import ParamValidationError, check_request, members_of
 from ragvec.kendra.model.operations import REQUESTS, STRUCTURES
+from ragvec.store import Index
 
 MODEL: Any = botocore.session.get_session().get_service_model("kendra")
 SCALARS = {"string": "text", "integer": "int", "long": "int", "boolean": "flag", "timestamp": "time", "blob": "blob"}
@@ -122,9 +123,24 @@ def test_the_error_is_botocores_and_ours_and_travels() -> None:
     assert isinstance(again, ParamValidationError)
 
 
-def test_a_filter_that_is_nested_too_deep_is_refused() -> None:
+def test_half_a_surrogate_pair_is_no_text(client: Client, ferries: Index) -> None:
+    absent = "\ud800" * 36
+    for members, path in (
+        ({"IndexId": absent}, "IndexId"),
+        ({"IndexId": ferries.uid, "UserContext": {"Groups": ["a", "\udc00"]}}, "UserContext.Groups[1]"),
+    ):
+        with pytest.raises(client.exceptions.ValidationException) as caught:
+            client.query(**members, QueryText="ferry")
+        assert f"got half a surrogate pair - at `{path}`" in str(caught.value)
+    with pytest.raises(ParamValidationError):
+        client.query(IndexId=absent, QueryText=3)
+
+
+def test_a_filter_that_is_nested_too_deep_is_refused(client: Client) -> None:
     nested: dict[str, Any] = {}
     for _ in range(50_000):
         nested = {"NotFilter": nested}
     with pytest.raises(InvalidRequest, match="nested too deep"):
         check_request("Query", {"IndexId": "x" * 36, "AttributeFilter": nested})
+    with pytest.raises(client.exceptions.ValidationException, match="nested too deep"):
+        client.query(IndexId="x" * 36, AttributeFilter=nested)
