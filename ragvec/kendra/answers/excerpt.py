@@ -71,19 +71,20 @@ def _columns(about: Asked, text: str, grid: Grid, row: GridRow) -> tuple[int, li
     """The column of the most relevant cell, and those that are shown, ascending.
 
     A cell is relevant by the question's words in its column's name, by having what the question asks for, and by not
-    being what the question says itself.
+    being what the question says itself; the first column names the row, and answers only where no other is better.
     """
     sought = about.terms | about.numbers
-    merits: dict[int, tuple[int, int, int]] = {}
+    label = row.cells[0].column
+    merits: dict[int, tuple[int, bool, int, int]] = {}
     for cell in row.cells:
         value = text[cell.begin : cell.end]
         kind = next((answers_kind(value, kind) for kind in about.wanted), False)
         named = len(terms_of(grid.names[cell.column]) & sought)
-        merits[cell.column] = (named + kind, -len(terms_of(value) & sought), -cell.column)
+        said = len(terms_of(value) & sought)
+        merits[cell.column] = (named + kind, cell.column != label, -said, -cell.column)
     best = max(merits, key=lambda column: merits[column])
-    label = row.cells[0].column
     relevance = {
-        column: (column == best, column == label, merit[0] - merit[1], -column) for column, merit in merits.items()
+        column: (column == best, column == label, merit[0] - merit[2], -column) for column, merit in merits.items()
     }
     columns = sorted(relevance, key=lambda column: relevance[column], reverse=True)[:COLUMNS]
     return best, sorted(columns)

@@ -17,7 +17,7 @@ Wanted: TypeAlias = Literal["number", "duration", "time", "money", "person", "pl
 _ASKS: tuple[tuple[Wanted, str], ...] = (
     ("reason", r"\bwhy\b|\bhow come\b|\bwhat(?:'s| is| was) the (?:reason|cause)\b"),
     ("money", r"\bhow much\b.{0,200}\b(?:pay|paid|cost|charge|give|claim|spend|price|get)\b"
-     r"|\b(?:cost|price|fee|allowance)s?\b|\bwhat do(?:es)? .{0,40}\b(?:charge|cost|pay)\b"
+     r"|\b(?:cost|price|fee|fare|allowance)s?\b|\bwhat do(?:es)? .{0,40}\b(?:charge|cost|pay)\b"
      r"|\b(?:money|salary|reward|in (?:euros?|pounds?|dollars?))\b"),
     ("duration", r"\bhow (?:long|soon|early|often|quick(?:ly)?|fast|old)\b|\bhow many (?:days|weeks|months|years|hours"
      r"|minutes)\b|\bfor how many\b"),
