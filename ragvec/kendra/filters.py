@@ -68,7 +68,7 @@ def compile_filter(
 
 
 def names_callers(where: Filter) -> bool:
-    """Whether a compiled filter says who is asking: then it restricts what else there is in a response too."""
+    """Whether a compiled filter, or a part of one, says who is asking: then it restricts all of a response."""
     return any(is_access_field(getattr(leaf, "field", "")) for leaf in leaves(where))
 
 

@@ -297,6 +297,25 @@ def test_a_query_answers_as_if_nothing_else_were_there(by_vectors: Pair, caller:
     assert without_ids(whole) == without_ids(part)
 
 
+@settings(max_examples=80, deadline=None)
+@given(caller=st.integers(0, 3), request=QUERIES)
+def test_who_asks_by_a_filter_gets_the_same(by_vectors: Pair, caller: int, request: dict[str, Any]) -> None:
+    asking: list[dict[str, Any]] = []
+    if "UserId" in CALLERS[caller]:
+        asking.append({"EqualsTo": {"Key": "_user_id", "Value": {"StringValue": CALLERS[caller]["UserId"]}}})
+    if "Groups" in CALLERS[caller]:
+        asking.append({"EqualsTo": {"Key": "_group_ids", "Value": {"StringListValue": CALLERS[caller]["Groups"]}}})
+    either = asking[0] if len(asking) == 1 else {"OrAllFilters": asking}
+    plain = request["AttributeFilter"]
+    given_filter = either if plain is None else {"AndAllFilters": [plain, either]}
+    query = by_vectors.client.query
+    whole = query(IndexId=by_vectors.whole.uid, **present(**request | {"AttributeFilter": given_filter}))
+    # A filter that says nothing lets the other request browse too.
+    nothing = {"AndAllFilters": []} if plain is None else plain
+    part = query(IndexId=by_vectors.parts[caller].uid, **present(**request | {"AttributeFilter": nothing}))
+    assert without_ids(whole) == without_ids(part)
+
+
 @settings(max_examples=60, deadline=None)
 @given(caller=CALLER, request=st.fixed_dictionaries(SHARED | {"QueryText": TEXTS.filter(bool)}))
 def test_passages_are_retrieved_as_if_nothing_else_were_there(

@@ -12,7 +12,7 @@ from ragvec.kendra.access.rules import PLAIN, Rules
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.filters import compile_filter, leaves, names_callers
 from ragvec.kendra.problems import shown, unexpected
-from ragvec.kendra.request.asked import Request, ResultType, conjunction
+from ragvec.kendra.request.asked import Request, ResultType, conjunction, conjuncts
 from ragvec.kendra.request.facets import read_facets
 from ragvec.kendra.request.members import flag, given_members, paging, requested_attributes, text_of, visitor_id
 from ragvec.kendra.request.order import read_collapse, read_sorting
@@ -152,6 +152,5 @@ def _restrictions(
     # Only conditions on who is asking look at the rules.
     rules = PLAIN if notes is None or not asked else Rules.of(notes)
     of_attributes = compile_filter(asked, schema=schema, limits=settings.limits, rules=rules)
-    if names_callers(of_attributes):
-        access = conjunction(of_attributes, access)
+    access = conjunction(*(part for part in conjuncts(of_attributes) if names_callers(part)), access)
     return conjunction(in_language(of_attributes, settings=settings), access), access

@@ -116,7 +116,7 @@ def _read_through(
     tests = [(leaf, _Test(leaf, fields)) for leaf in leaves]
     for metadata in _passages(index, documents):
         document = metadata.get(DOCUMENT_ID)
-        if not isinstance(document, str):
+        if not isinstance(document, str) or (documents is not None and document not in documents):
             continue
         for leaf, test in tests:
             if document not in found[leaf] and test.holds(metadata):
