@@ -129,7 +129,7 @@ def _failure(document_id: str, message: str, code: str = "InvalidRequest") -> di
 
 def _record_types(index: Index, types: Mapping[str, AttributeType]) -> None:
     while types:
-        recorded = index.property(ATTRIBUTES_PROPERTY) or {}
-        merged = {**types, **recorded}
-        if merged == recorded or index.set_property(ATTRIBUTES_PROPERTY, merged, expected=recorded or None):
+        recorded = index.property(ATTRIBUTES_PROPERTY)
+        merged = {**types, **(recorded or {})}
+        if merged == recorded or index.set_property(ATTRIBUTES_PROPERTY, merged, expected=recorded):
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +289,25 @@ def test_what_belongs_to_an_index_has_tags_of_its_own(store: Store, tmp_path: Pa
         client.untag_resource(ResourceARN=name, TagKeys=["a"])
         assert client.list_tags_for_resource(ResourceARN=name)["Tags"] == []
     assert client.list_tags_for_resource(ResourceARN=arn(uid))["Tags"] == []
+
+
+def test_what_several_say_at_once_is_all_kept(store: Store) -> None:
+    uid = Client(store, embedder=BagOfStems()).create_index(Name="shared", RoleArn="")["Id"]
+
+    def work(number: int) -> None:
+        client = Client(store, embedder=BagOfStems())
+        add_field(client, uid, f"field-{number}", "STRING_VALUE")
+        client.tag_resource(ResourceARN=arn(uid), Tags=[{"Key": f"tag-{number}", "Value": ""}])
+        client.add_faq(uid, [{"question": f"Is this ferry number {number}?", "answer": "Yes."}])
+        documents = [{"Id": f"document-{number}", "Blob": b"ferry"}]
+        assert client.batch_put_document(IndexId=uid, Documents=documents)["FailedDocuments"] == []
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    client = Client(store, embedder=BagOfStems())
+    assert {f"field-{n}" for n in range(8)} <= set(fields_of(client, uid))
+    assert len(client.list_tags_for_resource(ResourceARN=arn(uid))["Tags"]) == 8
+    assert len(client.list_faqs(IndexId=uid)["FaqSummaryItems"]) == 8
+    statistics = client.describe_index(Id=uid)["IndexStatistics"]
+    assert statistics["FaqStatistics"]["IndexedQuestionAnswersCount"] == 8
+    assert statistics["TextDocumentStatistics"]["IndexedTextDocumentsCount"] == 8
