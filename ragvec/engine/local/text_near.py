@@ -17,7 +17,7 @@ from ragvec.types import RowArray
 
 __all__ = ["near_terms"]
 
-_KEYS = 12
+_KEYS = 24
 
 
 def near_terms(snapshot: Snapshot, key: str, terms: Sequence[str], *, most: Sequence[int], where: Filter) -> NearTerms:

@@ -48,6 +48,11 @@ def corrected(index: Index, text: str) -> str | None:
         ("atlsa", "Atlas"),
         ("ferry bicycles cargoes", None),
         ("what about tehm", None),
+        ("feery", "ferry"),
+        ("fepry", None),
+        ("merry", None),
+        ("efrry", "ferry"),
+        ("CREWS", None),
         ("bicycl3 x2 ab", None),
         ("bicylce:deck", None),
         ("", None),
@@ -98,21 +103,21 @@ def test_an_index_without_text_search_corrects_nothing(ferries: Index) -> None:
 
 
 def test_the_most_frequent_of_equally_near_words_is_taken(store: Store) -> None:
-    pages = [{"id": f"{n}", "text": "a boat"} for n in range(3)] + [{"id": f"x{n}", "text": "a moat"} for n in range(2)]
+    pages = [{"id": f"{n}", "text": "a boat"} for n in range(3)] + [{"id": f"x{n}", "text": "a boot"} for n in range(2)]
     index = fill(store, pages)
     index.add_text("_text", language="en")
-    assert corrected(index, "goat") == "boat"
+    assert corrected(index, "boit") == "boat"
     index.delete(where={"_document_id": {"$in": ["0", "1"]}})
-    assert corrected(index, "goat") == "moat"
+    assert corrected(index, "boit") == "boot"
 
 
 def test_a_rare_word_of_many_passages_corrects_nothing(tmp_path: Path) -> None:
     with Store(tmp_path / "store") as store:
         index = fill(store, [{"id": f"{n}", "text": "ferry"} for n in range(10_001)] + [{"id": "x", "text": "boat"}])
         index.add_text("_text", language="en")
-        assert corrected(index, "goat") is None
+        assert corrected(index, "boit") is None
         index.delete(where={"_document_id": {"$in": [str(n) for n in range(100)]}})
-        assert corrected(index, "goat") == "boat"
+        assert corrected(index, "boit") == "boat"
 
 
 def test_random_errors_in_words_of_the_pages(index: Index) -> None:
@@ -123,11 +128,10 @@ def test_random_errors_in_words_of_the_pages(index: Index) -> None:
     for _ in range(100):
         word = rng.choice(words)
         at = rng.randrange(1, len(word))
-        kind = rng.randrange(4)
+        kind = rng.choice((0, 1, 3))
         typed = {
             0: word[:at] + word[at + 1 :],
             1: word[:at] + rng.choice(letters) + word[at:],
-            2: word[:at] + rng.choice(letters) + word[at + 1 :],
             3: word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :],
         }[kind]
         found = corrected(index, typed)
