@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["restriction", "user_context"]
 
+_GEN_AI = "GEN_AI_ENTERPRISE_EDITION"
 _MEMBERS = frozenset({"Token", "UserId", "Groups", "DataSourceGroups"})
 
 
@@ -44,13 +45,21 @@ def restriction(
         MissingExtra: PyJWT, which verifies tokens, is not installed.
     """
     given = _given(context, path=path)
-    policy, tokens = _policy(notes)
+    from ragvec.kendra.configuration import configuration_of
+
+    index = configuration_of(notes.index)
+    policy = "ATTRIBUTE_FILTER" if index is None else index.policy
     if not given and policy == "ATTRIBUTE_FILTER":
         return EVERYTHING
     rules = rules or Rules.of(notes)
     if "Token" not in given:
         return rules.visible_to(rules.expand(_named(given, limits=limits, path=path)))
-    configuration = read_token_configuration(tokens)
+    if index is not None and index.edition == _GEN_AI:
+        raise InvalidRequest(
+            f"An index of the edition {_GEN_AI} takes no tokens: pass UserId and Groups instead - at `{path}.Token`",
+            path=f"{path}.Token",
+        )
+    configuration = None if index is None else read_token_configuration(index.user_tokens)
     if policy != "USER_TOKEN" or configuration is None:
         needs = "UserContextPolicy USER_TOKEN" if policy != "USER_TOKEN" else "UserTokenConfigurations"
         raise InvalidRequest(
@@ -71,16 +80,6 @@ def user_context(
             f"Token is not supported: pass UserId and Groups instead - at `{path}.Token`", path=f"{path}.Token"
         )
     return rules.visible_to(rules.expand(_named(given, limits=limits, path=path))) if given else EVERYTHING
-
-
-def _policy(notes: Notes) -> tuple[str, list[dict[str, Any]]]:
-    """The UserContextPolicy and the UserTokenConfigurations of an index."""
-    from ragvec.kendra.configuration import configuration_of
-
-    configuration = configuration_of(notes.index)
-    if configuration is None:
-        return "ATTRIBUTE_FILTER", []
-    return configuration.policy, configuration.user_tokens
 
 
 def _given(context: Mapping[str, object] | None, *, path: str) -> dict[str, object]:

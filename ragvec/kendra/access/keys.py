@@ -126,7 +126,7 @@ def _downloaded(url: str) -> bytes:
     opener = OpenerDirector()
     # Of the usual handlers those for files, FTP and redirects are left out.
     for handler in (
-        ProxyHandler(),
+        ProxyHandler({} if urlsplit(url).hostname in _LOOPBACK else None),
         UnknownHandler(),
         HTTPHandler(),
         HTTPSHandler(context=ssl.create_default_context()),

@@ -56,11 +56,11 @@ class Rules:
         listed = tuple(names)
         parts: list[Filter] = [Or((Not(Exists(ACL_ALLOW)), In(ACL_ALLOW, listed)))]
         # More levels than are known are there only if somebody stored documents past the query layer: better hidden
-        # than shown. Levels follow each other, so where one is missing, there are none after it.
-        deeper: list[Filter] = [Not(Compare(ACL_LEVELS, "gt", self.levels))]
+        # than shown.
+        deeper: list[Filter] = [Compare(ACL_LEVELS, "lte", self.levels)]
         for level in range(2, self.levels + 1):
             deeper.append(Or((Not(Exists(allow_field(level))), In(allow_field(level), listed))))
-        parts.append(Or((Not(Exists(ACL_LEVELS)), And(tuple(deeper)))) if self.levels > 1 else deeper[0])
+        parts.append(Or((Not(Exists(ACL_LEVELS)), And(tuple(deeper)) if len(deeper) > 1 else deeper[0])))
         open_to = tuple(one.id for one in self.configurations if self._allows(one, listed))
         parts.append(Or((Not(Exists(ACL_CONFIGURATION)), In(ACL_CONFIGURATION, open_to))))
         return And(tuple(parts))

@@ -186,7 +186,7 @@ def _verified(token: str, configuration: TokenConfiguration, given: GivenKeys) -
             )
         except (jwt.InvalidSignatureError, jwt.InvalidKeyError) as error:
             problem = str(error)
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
             raise AccessDenied(f"The token is not valid: {error}") from error
         else:
             return claims

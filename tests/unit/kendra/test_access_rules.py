@@ -378,6 +378,13 @@ def test_configurations_are_listed_in_pages(store: Store) -> None:
     assert listed == sorted(made)
 
 
+def test_levels_that_are_no_number_open_to_nobody() -> None:
+    for levels in ("2", [2], None, 5):
+        metadata = {"_acl_allow": ["user:alice"], "_acl_levels": levels}
+        assert not matches(Rules(levels=3).visible_to(["user:alice"]), metadata)
+    assert matches(Rules(levels=3).visible_to(["user:alice"]), {"_acl_allow": ["user:alice"], "_acl_levels": 1})
+
+
 def test_levels_are_told_of_before_documents_have_them(store: Store) -> None:
     index = fill(store, [{"id": "a", "text": "ferry"}])
     notes = Notes(index)

@@ -151,6 +151,8 @@ def hmac_by_public_key(key: Any) -> str:
         (lambda key, other: jwt.encode({**ALICE, "exp": EARLIER}, key, algorithm="RS256"), "Signature has expired"),
         (lambda key, other: jwt.encode({**ALICE, "nbf": LATER}, key, algorithm="RS256"), "not yet valid"),
         (lambda key, other: jwt.encode({**ALICE, "exp": "soon"}, key, algorithm="RS256"), "not valid"),
+        (lambda key, other: jwt.encode({**ALICE, "exp": float("inf")}, key, algorithm="RS256"), "not valid"),
+        (lambda key, other: jwt.encode({**ALICE, "exp": float("nan")}, key, algorithm="RS256"), "not valid"),
         (lambda key, other: jwt.encode({**ALICE, "iss": "them"}, key, algorithm="RS256"), "Invalid issuer"),
         (lambda key, other: jwt.encode({"user": "alice"}, key, algorithm="RS256"), '"iss" claim'),
         (lambda key, other: forged({"alg": "none"}, ALICE), "The token is signed by 'none'"),
@@ -161,7 +163,7 @@ def hmac_by_public_key(key: Any) -> str:
         (lambda key, other: "a.b", "The token is not a JSON Web Token"),
         (lambda key, other: "\ud800.a.b", "The token is not a JSON Web Token"),
     ],
-    ids=range(14),
+    ids=range(16),
 )
 @pytest.mark.parametrize("form", ["set", "pem"])
 def test_tokens_that_prove_nothing(
@@ -392,6 +394,14 @@ def test_an_index_that_takes_tokens(store: Store, rsa_key: Any) -> None:
     search = QueryIndex(index, embedder=BagOfStems(), settings=settings).search
     token = jwt.encode(ALICE, rsa_key, algorithm="RS256")
     assert {item.document_id for item in search("ferry", token=token)} == {"open", "hr"}
+
+
+def test_an_index_of_the_edition_without_tokens(store: Store) -> None:
+    tokens = [{"JwtTokenTypeConfiguration": JWT}]
+    index = configured(store, "ai", policy="USER_TOKEN", user_tokens=tokens, edition="GEN_AI_ENTERPRISE_EDITION")
+    client = Client(store, embedder=BagOfStems())
+    with pytest.raises(client.exceptions.ValidationException, match="GEN_AI_ENTERPRISE_EDITION takes no tokens"):
+        client.query(IndexId=index.uid, QueryText="ferry", UserContext={"Token": "t"})
 
 
 def test_an_index_that_takes_none(store: Store) -> None:
