@@ -235,4 +235,8 @@ def _checked_text(value: object, *, most: int | None, path: str) -> str:
     value = value.strip()
     if not value or (most is not None and len(value) > most):
         raise unexpected(f"1 to {most or 'any number of'} characters", len(value), path=path)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise unexpected("text in Unicode", "half a surrogate pair", path=path) from None
     return value

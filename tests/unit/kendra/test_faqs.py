@@ -148,6 +148,7 @@ def test_files_that_are_refused(text: str | bytes, kind: str, message: str) -> N
         ([], "got no rows"),
         (["a"], "Expected a mapping with question and answer, got 'a' - at `rows[0]`"),
         ([{"question": "a", "answer": "b", "tag": 1}], "Unknown member 'tag'"),
+        ([{"question": "\ud800", "answer": "b"}], "got half a surrogate pair - at `rows[0].question`"),
         ([{"question": "a", "answer": "b", "attributes": {"tags": ["x"] * 11}}], "at most 10 texts, got 11"),
     ],
 )
