@@ -11,6 +11,7 @@ from ragvec.kendra.access.keys import GivenKeys
 from ragvec.kendra.access.lists import principals, read_data_source_id, read_name
 from ragvec.kendra.access.rules import PLAIN, Rules
 from ragvec.kendra.access.tokens import caller, read_token_configuration
+from ragvec.kendra.configuration import configuration_of
 from ragvec.kendra.limits import Limits
 from ragvec.kendra.problems import shown, unexpected
 
@@ -45,8 +46,6 @@ def restriction(
         MissingExtra: PyJWT, which verifies tokens, is not installed.
     """
     given = _given(context, path=path)
-    from ragvec.kendra.configuration import configuration_of
-
     index = configuration_of(notes.index)
     policy = "ATTRIBUTE_FILTER" if index is None else index.policy
     if not given and policy == "ATTRIBUTE_FILTER":
