@@ -18,9 +18,11 @@ from ragvec.kendra.learn.members import CLIENT_TOKEN, at, page, s3_path, text, t
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
 from ragvec.kendra.operations.thesauri import about_members, file_text
+from ragvec.kendra.tags import add_tags, drop_tags, read_tags
 
 __all__ = ["BlockListOperations"]
 
+_PART = "query-suggestions-block-list"
 _CONTENT = ("Name", "Description", "SourceS3Path", "RoleArn")
 _NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9])*"
 _ID = 36
@@ -54,8 +56,11 @@ class BlockListOperations(Operations):
         notes = Notes(self._index(given.get("IndexId")).index)
         about = {"name": text(given, "Name", most=100, pattern=_NAME), **about_members(given)}
         token = text_or_none(given, "ClientToken", most=CLIENT_TOKEN)
+        tags = read_tags(given)
         content = file_text(self.folders, s3_path(given), most=FILE_BYTES)
-        return {"Id": create_block_list(notes, content, token=token, **about).id}
+        made = create_block_list(notes, content, token=token, **about)
+        add_tags(notes, tags, f"{_PART}/{made.id}")
+        return {"Id": made.id}
 
     def _describe_block_list(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "Id", operation="DescribeQuerySuggestionsBlockList")
@@ -83,7 +88,9 @@ class BlockListOperations(Operations):
 
     def _delete_block_list(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "Id", operation="DeleteQuerySuggestionsBlockList")
-        delete_block_list(Notes(self._index(given.get("IndexId")).index), _id(given))
+        notes, wanted = Notes(self._index(given.get("IndexId")).index), _id(given)
+        delete_block_list(notes, wanted)
+        drop_tags(notes, part=f"{_PART}/{wanted}")
         return {}
 
     def _list_block_lists(self, members: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,13 +18,14 @@ from ragvec.kendra.learn.featured import (
 from ragvec.kendra.learn.members import page, text, texts
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
-from ragvec.kendra.tags import add_tags, read_tags
+from ragvec.kendra.tags import add_tags, drop_tags, read_tags
 from ragvec.pipeline.passages import DOCUMENT_TITLE, SOURCE_URI, passage_key
 from ragvec.store import Index
 
 __all__ = ["FeaturedOperations"]
 
 _SET = "FeaturedResultsSetId"
+_PART = "featured-results-set"
 _CONTENT = ("FeaturedResultsSetName", "Description", "Status", "QueryTexts", "FeaturedDocuments")
 _SET_ID = 36
 
@@ -56,7 +57,7 @@ class FeaturedOperations(Operations):
         given = known(members, "IndexId", *_CONTENT, "ClientToken", "Tags", operation="CreateFeaturedResultsSet")
         notes, tags = Notes(self._index(given.get("IndexId")).index), read_tags(given)
         made = create_set(notes, given)
-        add_tags(notes, tags, f"featured-results-set/{made.id}")
+        add_tags(notes, tags, f"{_PART}/{made.id}")
         return {"FeaturedResultsSet": _rendered(made)}
 
     def _update_featured_results_set(self, members: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,6 +88,7 @@ class FeaturedOperations(Operations):
         for set_id in texts(given, f"{_SET}s", least=1, most=SETS, shortest=_SET_ID, longest=_SET_ID):
             try:
                 delete_set(notes, set_id)
+                drop_tags(notes, part=f"{_PART}/{set_id}")
             except ResourceNotFound as error:
                 errors.append({"Id": set_id, "ErrorCode": "InvalidRequest", "ErrorMessage": str(error)})
         return {"Errors": errors}

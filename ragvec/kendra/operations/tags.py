@@ -7,6 +7,7 @@ from typing import Any
 
 from ragvec.errors import ResourceNotFound
 from ragvec.kendra.faqs.stored import faq_of
+from ragvec.kendra.learn.blocked import block_list
 from ragvec.kendra.learn.featured import featured_set
 from ragvec.kendra.learn.thesaurus import thesaurus
 from ragvec.kendra.notes import Notes
@@ -70,6 +71,7 @@ class TagOperations(Operations):
 _FOUND: dict[str, Callable[[Notes, str], object]] = {
     "faq": faq_of,
     "featured-results-set": featured_set,
+    "query-suggestions-block-list": block_list,
     "thesaurus": thesaurus,
 }
 """What raises ResourceNotFound for something of an index that is not there, by its kind."""

@@ -19,10 +19,11 @@ from ragvec.kendra.learn.thesaurus import (
 )
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
-from ragvec.kendra.tags import add_tags, read_tags
+from ragvec.kendra.tags import add_tags, drop_tags, read_tags
 
 __all__ = ["ThesaurusOperations", "about_members", "file_text"]
 
+_PART = "thesaurus"
 _CONTENT = ("Name", "Description", "RoleArn", "SourceS3Path")
 
 
@@ -88,7 +89,9 @@ class ThesaurusOperations(Operations):
 
     def _delete_thesaurus(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "Id", operation="DeleteThesaurus")
-        delete_thesaurus(Notes(self._index(given.get("IndexId")).index), text(given, "Id", most=100))
+        notes, wanted = Notes(self._index(given.get("IndexId")).index), text(given, "Id", most=100)
+        delete_thesaurus(notes, wanted)
+        drop_tags(notes, part=f"{_PART}/{wanted}")
         return {}
 
     def _list_thesauri(self, members: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,3 +107,35 @@ def test_a_client_that_keeps_no_journal_learns_nothing(store: Store, index: Inde
     with pytest.raises(client.exceptions.ResourceUnavailableException):
         client.submit_feedback(IndexId=index.uid, QueryId=asked["QueryId"], RelevanceFeedbackItems=said)
     assert client.get_query_suggestions(IndexId=index.uid, QueryText="kiosk")["Suggestions"] == []
+
+
+def test_what_is_made_with_tags_has_them_until_it_goes(client: Client, index: Index, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("bike, bicycle", encoding="utf-8")
+    given = {
+        "IndexId": index.uid,
+        "Name": "words",
+        "RoleArn": "",
+        "SourceS3Path": {"Bucket": "files", "Key": "words.txt"},
+        "Tags": [{"Key": "team", "Value": "crew"}],
+    }
+    made = {
+        "thesaurus": client.create_thesaurus(**given)["Id"],
+        "query-suggestions-block-list": client.create_query_suggestions_block_list(**given)["Id"],
+        "featured-results-set": client.create_featured_results_set(
+            IndexId=index.uid, FeaturedResultsSetName="words", Tags=given["Tags"]
+        )["FeaturedResultsSet"]["FeaturedResultsSetId"],
+    }
+
+    def tags(kind: str) -> Any:
+        arn = f"arn:aws:kendra:local:000000000000:index/{index.uid}/{kind}/{made[kind]}"
+        return client.list_tags_for_resource(ResourceARN=arn)["Tags"]
+
+    for kind in made:
+        assert tags(kind) == given["Tags"]
+    client.delete_thesaurus(IndexId=index.uid, Id=made["thesaurus"])
+    client.delete_query_suggestions_block_list(IndexId=index.uid, Id=made["query-suggestions-block-list"])
+    client.batch_delete_featured_results_set(IndexId=index.uid, FeaturedResultsSetIds=[made["featured-results-set"]])
+    assert index.property("kendra.tags") is None
+    for kind in made:
+        with pytest.raises(client.exceptions.ClientError):
+            tags(kind)
