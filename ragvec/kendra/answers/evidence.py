@@ -32,6 +32,8 @@ __all__ = ["SIGNS", "Candidate", "Evidence", "candidates"]
 SIGNS = ("similarity", "cosine", "covered", "by_passage", "wanted", "length")
 """The columns of what `Evidence.signs` gives."""
 
+_FIFTH = 5
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -78,8 +80,9 @@ class Evidence:
         self._total = math.fsum(self._weights.values())
         self.missing = self._share(self._sought - counts.keys())
         """Share of the question's words that no passage has."""
-        self.nearest = max((passage.similarity for passage in self._passages), default=0.0)
-        """The largest similarity of a passage."""
+        scores = [passage.score or 0.0 for passage in passages[:_FIFTH]]
+        self.lead = scores[0] - scores[-1] if scores else 0.0
+        """How much more relevant the first passage is than the fifth, or the last of fewer."""
 
     def signs(self, units: Sequence[Candidate]) -> Floats:
         """(len(units), len(SIGNS)); the cosine, which takes a model, is 0."""
