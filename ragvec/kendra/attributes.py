@@ -69,7 +69,8 @@ _STORED_FILE_TYPES = {theirs: ours for ours, theirs in _FILE_TYPES.items()}
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """A field of an index. Flags: may be returned unasked, counted in facets, matched by words, sorted on.
+    """A field of an index. Flags: may be returned unasked, counted in facets, matched by words, sorted on; may be
+    returned when it is requested, also if not unasked.
 
     `relevance` are the members of Kendra's `Relevance` that the index was configured with; None where it was not.
     """
@@ -81,6 +82,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     searchable: bool = False
     sortable: bool = False
     relevance: dict[str, Any] | None = None
+    requestable: bool = False
 
 
 BUILT_IN: tuple[Field, ...] = (
@@ -171,6 +173,7 @@ def _opened(field: Field) -> Field:
     return msgspec.structs.replace(
         field,
         displayable=field.type != "DATE_VALUE",
+        requestable=True,
         facetable=True,
         sortable=field.type != "STRING_LIST_VALUE",
     )
@@ -231,10 +234,18 @@ def read_value(value: object, *, path: str, limits: Limits) -> tuple[ValueMember
     if member == "StringListValue":
         return member, read_strings(content, path=path, limits=limits, most=limits.string_list)
     if member == "DateValue":
-        return member, epoch_seconds(content, path=path)
+        return member, epoch_seconds(_number_in(content), path=path)
     if isinstance(content, bool) or not isinstance(content, int) or not -(2**63) <= content < 2**63:
         raise unexpected("a whole number of 64 bits", shown(content), path=path)
     return member, content
+
+
+def _number_in(value: object) -> object:
+    """The number that text writes, as boto3 reads it: seconds, whatever a date it might look like."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _read_string(value: object, *, path: str, limits: Limits) -> str:

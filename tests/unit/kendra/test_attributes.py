@@ -6,12 +6,13 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from botocore.utils import parse_to_aware_datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragvec.errors import InvalidRequest
 from ragvec.filters.interpret import matches
-from ragvec.kendra.attributes import BUILT_IN, Field, Schema, epoch_seconds, kendra_value, plain_value
+from ragvec.kendra.attributes import BUILT_IN, Field, Schema, epoch_seconds, kendra_value, plain_value, read_value
 from ragvec.kendra.filters import compile_filter
 from ragvec.kendra.limits import KENDRA
 
@@ -122,3 +123,17 @@ def test_an_unknown_field_gets_the_name_that_was_probably_meant() -> None:
             schema.field(wrong, path="sort")
     with pytest.raises(InvalidRequest, match="it has _authors, _category, .*, department"):
         schema.field("zzz", path="sort")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1704164645", 1_704_164_645),
+        ("1704164645.5", 1_704_164_645.5),
+        ("20240102", 20_240_102),
+        ("2024-01-02", 1_704_153_600),
+    ],
+)
+def test_a_date_written_as_a_number_is_seconds_as_in_boto3(text: str, seconds: float) -> None:
+    assert read_value({"DateValue": text}, path="Value", limits=KENDRA) == ("DateValue", seconds)
+    assert parse_to_aware_datetime(text).timestamp() == seconds
