@@ -11,7 +11,7 @@ from kendra_corpus import BagOfStems, fill, present
 
 from ragvec.errors import EmbedderMismatch, InvalidFilter, InvalidRequest, NonFilterableKey
 from ragvec.kendra import Client, QueryIndex
-from ragvec.kendra.relevance import MINILM, UNCALIBRATED, scale_for
+from ragvec.kendra.relevance import MINILM, MINILM_ALONE, UNCALIBRATED, scale_for
 from ragvec.pipeline.embedders import HashingEmbedder
 from ragvec.store import Index, Store
 
@@ -130,17 +130,18 @@ def test_repr(ferries: Index) -> None:
     "name", ["all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2@53aa5117", "ALL-MINILM-L6-V2"]
 )
 def test_the_calibrated_scale_is_known_by_the_models_name(name: str) -> None:
-    assert scale_for(name) is MINILM
+    assert scale_for(name, words=True) is MINILM
+    assert scale_for(name) is MINILM_ALONE
     assert scale_for("hashing-384") is UNCALIBRATED
 
 
 def test_buckets_of_similarity() -> None:
     scores = [None, 0.1, 0.35, 0.4999, 0.5, 0.65, 1.0]
-    assert [MINILM.confidence(score) for score in scores] == [
+    assert [MINILM_ALONE.confidence(score) for score in scores] == [
         "NOT_AVAILABLE", "LOW", "MEDIUM", "MEDIUM", "HIGH", "VERY_HIGH", "VERY_HIGH",
     ]  # fmt: skip
-    assert MINILM.floor(best=0.9) == 0.45
-    assert MINILM.floor(best=0.1) == 0.20
+    assert MINILM_ALONE.floor(best=0.9) == 0.45
+    assert MINILM_ALONE.floor(best=0.1) == 0.20
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_relevance_is_made_of_words_and_meaning(index: Index, question: str) -> 
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_found_is_what_reaches_the_floor(index: Index, question: str) -> None:
-    scale = Scale(least=0.2, of_best=0.6, medium=0.4, high=0.5, very_high=0.6)
+    scale = Scale(least=0.2, of_best=0.6, medium=0.4, high=0.5, very_high=0.6, words=0.4)
     every = ranked(index, question)
     floor = max(0.2, 0.6 * (every[0].score or 0))
     assert same(ranked(index, question, scale=scale), [each for each in every if (each.score or 0) >= floor])
@@ -167,7 +167,7 @@ def test_candidates_are_the_best_of_every_list(index: Index, question: str, dept
         *(index.query(text={field: question}, k=depth).keys for field in (TEXT, DOCUMENT_TITLE)),
     ]
     among = [each for each in ranked(index, question) if any(each.key in keys for keys in lists)]
-    scale = Scale(least=0.2, of_best=of_best, medium=0.4, high=0.5, very_high=0.6)
+    scale = Scale(least=0.2, of_best=of_best, medium=0.4, high=0.5, very_high=0.6, words=0.4)
     floor = max(0.2, of_best * (among[0].score or 0))
     expected = [each for each in among if (each.score or 0) >= floor][:depth]
     found = ranked(index, question, scale=scale, depth=depth)
@@ -239,7 +239,7 @@ def test_tuning_moves_and_neither_adds_nor_removes(index: Index) -> None:
         Tuning(field=schema.fields["team"], values={"b": 10}),
         Tuning(field=schema.fields["views"], importance=7, descending=True),
     )
-    scale = Scale(least=0.2, of_best=0.5, medium=0.4, high=0.5, very_high=0.6)
+    scale = Scale(least=0.2, of_best=0.5, medium=0.4, high=0.5, very_high=0.6, words=0.4)
     plain = {each.key: each.score or 0 for each in ranked(index, "ferry bicycle", scale=scale)}
     found = ranked(index, "ferry bicycle", scale=scale, overrides=tunings)
     assert {each.key for each in found} == plain.keys()
