@@ -130,7 +130,8 @@ def _updated_field(update: Any, *, fields: Mapping[str, Field], schema: Schema, 
         shown_now = relevance or usual_relevance(before)
         relevance = shown_now | _relevance(given["Relevance"], kind=kind, path=f"{path}.Relevance")
     flags = {flag.lower(): value for flag, value in search.items()}
-    return msgspec.structs.replace(before, relevance=relevance, **flags)
+    requestable = before.requestable and "Displayable" not in search
+    return msgspec.structs.replace(before, relevance=relevance, requestable=requestable, **flags)
 
 
 def _check_name(name: str, *, path: str) -> None:

@@ -37,14 +37,16 @@ def item_id(query_id: str, kind: str, document_id: str) -> str:
 def document_attributes(
     metadata: Mapping[str, Any], *, schema: Schema, requested: Sequence[str] | None
 ) -> list[dict[str, Any]]:
-    """The attributes to return, in order of name: those requested that are there, or else the displayable ones."""
-    names = (
-        [name for name, field in schema.fields.items() if field.displayable] if requested is None else sorted(requested)
-    )
+    """The attributes to return, in order of name: those requested, or else all, as far as they may be displayed."""
+    fields = schema.fields
+    if requested is None:
+        names = [name for name, field in fields.items() if field.displayable]
+    else:
+        names = [n for n in sorted(set(requested)) if n in fields and (fields[n].displayable or fields[n].requestable)]
     return [
-        {"Key": name, "Value": kendra_value(schema.fields[name], metadata[name])}
-        for name in dict.fromkeys(names)
-        if name in schema.fields and metadata.get(name) not in (None, "", [])
+        {"Key": name, "Value": kendra_value(fields[name], metadata[name])}
+        for name in names
+        if metadata.get(name) not in (None, "", [])
     ]
 
 

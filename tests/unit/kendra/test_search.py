@@ -198,6 +198,20 @@ def test_operators_in_the_text(query_index: QueryIndex) -> None:
     assert "plain words" in broken._repr_html_()
 
 
+def test_fields_that_are_not_displayable_are_not_returned_when_requested(client: Client, ferries: Index) -> None:
+    def returned(client: Client) -> set[str]:
+        names = ["_created_at", "department", "priority", "nope"]
+        response = client.query(IndexId=ferries.uid, QueryText="day pass", RequestedDocumentAttributes=names)
+        return {each["Key"] for item in response["ResultItems"] for each in item["DocumentAttributes"]}
+
+    assert returned(client) == {"_created_at", "department", "priority"}
+    strict = Client(ferries.bucket.store, embedder=BagOfStems(), settings=Settings(strict_fields=True))
+    assert returned(strict) == {"department", "priority"}
+    hidden = {"Name": "priority", "Type": "LONG_VALUE", "Search": {"Displayable": False}}
+    client.update_index(Id=ferries.uid, DocumentMetadataConfigurationUpdates=[hidden])
+    assert returned(client) == {"_created_at", "department"}
+
+
 def test_words_beyond_the_limit_do_not_count(ferries: Index) -> None:
     text = " ".join(f"nothing{n}" for n in range(30)) + " purser"
     strict = QueryIndex(ferries, embedder=BagOfStems(), settings=Settings(limits=KENDRA, journal=False))
