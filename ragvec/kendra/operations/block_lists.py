@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ragvec.kendra.learn.blocked import (
-    FILE_BYTES,
-    BlockList,
-    block_list,
-    block_lists,
-    change_block_list,
-    create_block_list,
-    delete_block_list,
-)
+from ragvec.kendra.learn.blocked import BLOCK_LISTS, FILE_BYTES
+from ragvec.kendra.learn.listed import Listed
 from ragvec.kendra.learn.members import CLIENT_TOKEN, at, page, s3_path, text, text_or_none
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
@@ -58,14 +51,14 @@ class BlockListOperations(Operations):
         token = text_or_none(given, "ClientToken", most=CLIENT_TOKEN)
         tags = read_tags(given)
         content = file_text(self.folders, s3_path(given), most=FILE_BYTES)
-        made = create_block_list(notes, content, token=token, **about)
+        made = BLOCK_LISTS.create(notes, content, token=token, **about)
         add_tags(notes, tags, f"{_PART}/{made.id}")
         return {"Id": made.id}
 
     def _describe_block_list(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "Id", operation="DescribeQuerySuggestionsBlockList")
         index = self._index(given.get("IndexId")).index
-        found = block_list(Notes(index), _id(given))
+        found = BLOCK_LISTS.one(Notes(index), _id(given))
         described = {
             "IndexId": index.uid,
             **_summary(found),
@@ -83,19 +76,19 @@ class BlockListOperations(Operations):
         if "Name" in given:
             about["name"] = text(given, "Name", most=100, pattern=_NAME)
         content = file_text(self.folders, s3_path(given), most=FILE_BYTES) if "SourceS3Path" in given else None
-        change_block_list(notes, _id(given), content, **about)
+        BLOCK_LISTS.change(notes, _id(given), content, **about)
         return {}
 
     def _delete_block_list(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "Id", operation="DeleteQuerySuggestionsBlockList")
         notes, wanted = Notes(self._index(given.get("IndexId")).index), _id(given)
-        delete_block_list(notes, wanted)
+        BLOCK_LISTS.delete(notes, wanted)
         drop_tags(notes, part=f"{_PART}/{wanted}")
         return {}
 
     def _list_block_lists(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "NextToken", "MaxResults", operation="ListQuerySuggestionsBlockLists")
-        items, token = page(block_lists(Notes(self._index(given.get("IndexId")).index)), given)
+        items, token = page(BLOCK_LISTS.all(Notes(self._index(given.get("IndexId")).index)), given)
         response: dict[str, Any] = {"BlockListSummaryItems": [_summary(each) for each in items]}
         return response if token is None else {**response, "NextToken": token}
 
@@ -104,12 +97,12 @@ def _id(members: Mapping[str, Any]) -> str:
     return text(members, "Id", least=_ID, most=_ID)
 
 
-def _summary(found: BlockList) -> dict[str, Any]:
+def _summary(found: Listed) -> dict[str, Any]:
     return {
         "Id": found.id,
         "Name": found.name,
         "Status": "ACTIVE",
         "CreatedAt": at(found.created),
         "UpdatedAt": at(found.updated),
-        "ItemCount": found.items,
+        "ItemCount": found.figures["items"],
     }

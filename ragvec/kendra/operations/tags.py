@@ -7,9 +7,9 @@ from typing import Any
 
 from ragvec.errors import ResourceNotFound
 from ragvec.kendra.faqs.stored import faq_of
-from ragvec.kendra.learn.blocked import block_list
+from ragvec.kendra.learn.blocked import BLOCK_LISTS
 from ragvec.kendra.learn.featured import featured_set
-from ragvec.kendra.learn.thesaurus import thesaurus
+from ragvec.kendra.learn.thesaurus import THESAURI
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
 from ragvec.kendra.tags import add_tags, drop_tags, parse_resource, read_tag_keys, read_tags, tags_of
@@ -71,7 +71,7 @@ class TagOperations(Operations):
 _FOUND: dict[str, Callable[[Notes, str], object]] = {
     "faq": faq_of,
     "featured-results-set": featured_set,
-    "query-suggestions-block-list": block_list,
-    "thesaurus": thesaurus,
+    "query-suggestions-block-list": BLOCK_LISTS.one,
+    "thesaurus": THESAURI.one,
 }
 """What raises ResourceNotFound for something of an index that is not there, by its kind."""

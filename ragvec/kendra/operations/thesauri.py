@@ -7,16 +7,9 @@ from typing import Any
 
 from ragvec.errors import InvalidRequest
 from ragvec.kendra.files import Folders, read_named_file
+from ragvec.kendra.learn.listed import Listed
 from ragvec.kendra.learn.members import CLIENT_TOKEN, ID, at, page, s3_path, text, text_or_none
-from ragvec.kendra.learn.thesaurus import (
-    FILE_BYTES,
-    Thesaurus,
-    change_thesaurus,
-    create_thesaurus,
-    delete_thesaurus,
-    thesauri,
-    thesaurus,
-)
+from ragvec.kendra.learn.thesaurus import FILE_BYTES, THESAURI
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
 from ragvec.kendra.tags import add_tags, drop_tags, read_tags
@@ -57,14 +50,14 @@ class ThesaurusOperations(Operations):
         token = text_or_none(given, "ClientToken", most=CLIENT_TOKEN)
         tags = read_tags(given)
         content = file_text(self.folders, s3_path(given), most=FILE_BYTES)
-        made = create_thesaurus(notes, content, token=token, **about).id
-        add_tags(notes, tags, f"thesaurus/{made}")
+        made = THESAURI.create(notes, content, token=token, **about).id
+        add_tags(notes, tags, f"{_PART}/{made}")
         return {"Id": made}
 
     def _describe_thesaurus(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "Id", operation="DescribeThesaurus")
         index = self._index(given.get("IndexId")).index
-        found = thesaurus(Notes(index), text(given, "Id", most=100))
+        found = THESAURI.one(Notes(index), text(given, "Id", most=100))
         described = {
             "IndexId": index.uid,
             **_summary(found),
@@ -72,8 +65,8 @@ class ThesaurusOperations(Operations):
             "RoleArn": found.role,
             "SourceS3Path": found.source,
             "FileSizeBytes": found.bytes,
-            "TermCount": found.terms,
-            "SynonymRuleCount": found.rules,
+            "TermCount": found.figures["terms"],
+            "SynonymRuleCount": found.figures["rules"],
         }
         return {name: value for name, value in described.items() if value is not None}
 
@@ -84,19 +77,19 @@ class ThesaurusOperations(Operations):
         if "Name" in given:
             about["name"] = text(given, "Name", most=100, pattern=ID)
         content = file_text(self.folders, s3_path(given), most=FILE_BYTES) if "SourceS3Path" in given else None
-        change_thesaurus(notes, text(given, "Id", most=100), content, **about)
+        THESAURI.change(notes, text(given, "Id", most=100), content, **about)
         return {}
 
     def _delete_thesaurus(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "Id", operation="DeleteThesaurus")
         notes, wanted = Notes(self._index(given.get("IndexId")).index), text(given, "Id", most=100)
-        delete_thesaurus(notes, wanted)
+        THESAURI.delete(notes, wanted)
         drop_tags(notes, part=f"{_PART}/{wanted}")
         return {}
 
     def _list_thesauri(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", "NextToken", "MaxResults", operation="ListThesauri")
-        items, token = page(thesauri(Notes(self._index(given.get("IndexId")).index)), given)
+        items, token = page(THESAURI.all(Notes(self._index(given.get("IndexId")).index)), given)
         response: dict[str, Any] = {"ThesaurusSummaryItems": [_summary(each) for each in items]}
         return response if token is None else {**response, "NextToken": token}
 
@@ -125,7 +118,7 @@ def about_members(members: Mapping[str, Any]) -> dict[str, Any]:
     return about
 
 
-def _summary(found: Thesaurus) -> dict[str, Any]:
+def _summary(found: Listed) -> dict[str, Any]:
     return {
         "Id": found.id,
         "Name": found.name,

@@ -9,14 +9,7 @@ from kendra_corpus import BagOfStems
 
 from ragvec.errors import QuotaExceeded, ResourceNotFound
 from ragvec.kendra.client import Client
-from ragvec.kendra.learn.blocked import (
-    Blocked,
-    block_lists,
-    blocked,
-    change_block_list,
-    create_block_list,
-    delete_block_list,
-)
+from ragvec.kendra.learn.blocked import BLOCK_LISTS, Blocked, blocked
 from ragvec.kendra.notes import Notes
 from ragvec.store import Index, Store
 
@@ -44,36 +37,36 @@ def test_whole_words_and_phrases_block(query: str, expected: bool) -> None:
 
 
 def test_a_list_counts_its_phrases_once_and_leaves_blank_lines_out(notes: Notes) -> None:
-    made = create_block_list(notes, "\ufeffone\n\n two \none\n--\n", name="words")
-    assert (made.items, made.bytes) == (2, 21)
+    made = BLOCK_LISTS.create(notes, "\ufeffone\n\n two \none\n--\n", name="words")
+    assert (made.figures, made.bytes) == ({"items": 2}, 21)
     assert "two" in blocked(notes)
 
 
 def test_limits(notes: Notes) -> None:
     with pytest.raises(QuotaExceeded, match="at most 20,000 words and phrases, got 20,001"):
-        create_block_list(notes, "\n".join(f"w{n}" for n in range(20_001)), name="words")
+        BLOCK_LISTS.create(notes, "\n".join(f"w{n}" for n in range(20_001)), name="words")
     with pytest.raises(QuotaExceeded, match="at most 2,097,152 bytes"):
-        create_block_list(notes, "x" * (2 << 20) + "y", name="words")
-    create_block_list(notes, "one", name="words")
+        BLOCK_LISTS.create(notes, "x" * (2 << 20) + "y", name="words")
+    BLOCK_LISTS.create(notes, "one", name="words")
     with pytest.raises(QuotaExceeded, match="at most 1 block list, and this one has 'words'"):
-        create_block_list(notes, "two", name="more")
-    assert len(notes.index.property_names(prefix="kendra.block_list.items")) == 1
+        BLOCK_LISTS.create(notes, "two", name="more")
+    assert len(notes.index.property_names(prefix="kendra.block_list.text")) == 1
 
 
 def test_what_is_blocked_follows_the_list(notes: Notes) -> None:
     assert not blocked(notes)
-    made = create_block_list(notes, "one", name="words")
-    change_block_list(notes, made.id, description="d")
+    made = BLOCK_LISTS.create(notes, "one", name="words")
+    BLOCK_LISTS.change(notes, made.id, description="d")
     assert "one" in blocked(notes)
-    change_block_list(notes, made.id, "two")
+    BLOCK_LISTS.change(notes, made.id, "two")
     assert "one" not in blocked(notes)
     assert "two" in blocked(notes)
-    delete_block_list(notes, made.id)
+    BLOCK_LISTS.delete(notes, made.id)
     assert "two" not in blocked(notes)
     assert notes.index.property_names(prefix="kendra.block_list") == []
-    assert block_lists(notes) == ()
+    assert BLOCK_LISTS.all(notes) == ()
     with pytest.raises(ResourceNotFound, match="no block list with the id"):
-        delete_block_list(notes, made.id)
+        BLOCK_LISTS.delete(notes, made.id)
 
 
 def test_the_operations_of_a_client(store: Store, ferries: Index, tmp_path: Path) -> None:

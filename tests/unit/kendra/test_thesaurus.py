@@ -10,15 +10,7 @@ from kendra_corpus import BagOfStems
 from ragvec.errors import InvalidRequest, QuotaExceeded, ResourceNotFound
 from ragvec.kendra.client import Client
 from ragvec.kendra.learn.solr import Rule, rules_of, term_count
-from ragvec.kendra.learn.thesaurus import (
-    Synonyms,
-    change_thesaurus,
-    create_thesaurus,
-    delete_thesaurus,
-    synonyms,
-    thesauri,
-    thesaurus,
-)
+from ragvec.kendra.learn.thesaurus import THESAURI, Synonyms, synonyms
 from ragvec.kendra.notes import Notes
 from ragvec.store import Index, Store
 
@@ -98,42 +90,42 @@ def test_limits_of_a_thesaurus(notes: Notes) -> None:
     with pytest.raises(QuotaExceeded, match=r"at most 10,000 rules, got 10,001"):
         rules_of("\n".join(f"a{i}, b{i}" for i in range(10_001)))
     with pytest.raises(InvalidRequest, match="at most 10 synonyms of a term, got 11 of 'a'"):
-        create_thesaurus(notes, "a => " + ", ".join(f"b{i}" for i in range(11)), name="t")
+        THESAURI.create(notes, "a => " + ", ".join(f"b{i}" for i in range(11)), name="t")
     with pytest.raises(QuotaExceeded, match="at most 5,242,880 bytes"):
-        create_thesaurus(notes, "# " + "x" * (5 << 20), name="t")
-    assert thesauri(notes) == ()
+        THESAURI.create(notes, "# " + "x" * (5 << 20), name="t")
+    assert THESAURI.all(notes) == ()
 
 
 def test_an_index_has_one_thesaurus(notes: Notes) -> None:
-    made = create_thesaurus(notes, "bike, bicycle", name="one", token="t", clock=lambda: 7.0)
-    assert (made.rules, made.terms, made.bytes, made.created) == (1, 2, 13, 7.0)
-    assert create_thesaurus(notes, "bike, bicycle", name="one", token="t") == made
+    made = THESAURI.create(notes, "bike, bicycle", name="one", token="t", clock=lambda: 7.0)
+    assert (made.figures, made.bytes, made.created) == ({"rules": 1, "terms": 2}, 13, 7.0)
+    assert THESAURI.create(notes, "bike, bicycle", name="one", token="t") == made
     with pytest.raises(QuotaExceeded, match="at most 1 thesaurus, and this one has 'one'"):
-        create_thesaurus(notes, "a, b", name="two")
+        THESAURI.create(notes, "a, b", name="two")
     assert notes.index.property_names(prefix="kendra.thesaurus.text") == [f"kendra.thesaurus.text.{made.version}"]
 
 
 def test_synonyms_follow_the_thesaurus(notes: Notes) -> None:
     assert not synonyms(notes)
-    made = create_thesaurus(notes, "bike, bicycle", name="one")
+    made = THESAURI.create(notes, "bike, bicycle", name="one")
     assert synonyms(notes).expand("bike") == ("bicycle",)
     assert synonyms(Notes(notes.index)) is synonyms(notes)
 
-    change_thesaurus(notes, made.id, name="renamed")
+    THESAURI.change(notes, made.id, name="renamed")
     assert synonyms(notes).expand("bike") == ("bicycle",)
-    changed = change_thesaurus(notes, made.id, "boat, ferry", clock=lambda: made.updated + 1)
+    changed = THESAURI.change(notes, made.id, "boat, ferry", clock=lambda: made.updated + 1)
     assert (changed.name, changed.updated) == ("renamed", made.updated + 1)
     assert synonyms(notes).expand("bike or boat") == ("ferry",)
 
     with pytest.raises(InvalidRequest):
-        change_thesaurus(notes, made.id, "a => b => c")
-    assert thesaurus(notes, made.id) == changed
+        THESAURI.change(notes, made.id, "a => b => c")
+    assert THESAURI.one(notes, made.id) == changed
 
-    delete_thesaurus(notes, made.id)
+    THESAURI.delete(notes, made.id)
     assert synonyms(notes).expand("boat") == ()
     assert notes.index.property_names(prefix="kendra.thesaurus") == []
     with pytest.raises(ResourceNotFound, match="no thesaurus with the id"):
-        delete_thesaurus(notes, made.id)
+        THESAURI.delete(notes, made.id)
 
 
 def test_the_operations_of_a_client(store: Store, ferries: Index, tmp_path: Path) -> None:
