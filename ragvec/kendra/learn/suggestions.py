@@ -12,7 +12,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -23,7 +23,7 @@ from ragvec.kendra.learn.blocked import blocked
 from ragvec.kendra.learn.cached import Latest
 from ragvec.kendra.learn.journal import Asked, asked, normal_text
 from ragvec.kendra.notes import Notes
-from ragvec.pipeline.passages import DOCUMENT_ID, PASSAGE, passage_key
+from ragvec.pipeline.passages import DOCUMENT_ID, PASSAGE, TEXT, passage_key
 from ragvec.text.words import words
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ _WORD = 4
 _FIRST = 3
 _TRIED = 200
 _SOURCES = 10
+_SCANNED = 1 << 16
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,14 +229,32 @@ def suggested_values(
     index: Index, typed: str, *, attributes: Sequence[str], where: Filter, most: int
 ) -> tuple[Value, ...]:
     """Values of these attributes, of documents that satisfy `where`, in which a word begins what was typed; those of
-    most documents first, then in order of value. Looks at every document."""
+    most documents first, then in order of value. Looks at every document, and remembers what it saw until the index
+    changes."""
     prefix = _prefix(typed)
     if prefix is None or most < 1:
         return ()
-    having: dict[str, list[tuple[Mapping[str, Any], tuple[str, ...]]]] = {}
-    places: dict[str, Suggestion] = {}
-    for record in index.iter(where=And((where, Eq(PASSAGE, 0)))):
+    now = index.stats()
+    having = _values.of(
+        f"{index.uid} {sorted(attributes)} {where!r}",
+        f"{now.generation} {now.sequence}",
+        partial(_having, index, attributes=attributes, where=where),
+    )
+    placed = [(text, place) for text in having if (place := _placed(text, prefix)) is not None]
+    best = sorted(placed, key=lambda one: (-len(having[one[0]]), one[0]))[:most]
+    return tuple(Value(place, tuple(having[text][:_SOURCES])) for text, place in best)
+
+
+_Having: TypeAlias = "dict[str, list[tuple[Mapping[str, Any], tuple[str, ...]]]]"
+_values: Latest[_Having] = Latest(most=4)
+
+
+def _having(index: Index, *, attributes: Sequence[str], where: Filter) -> _Having:
+    """The documents that have each value, by their metadata, and in which attributes."""
+    having: _Having = {}
+    for record in index.iter(where=And((where, Eq(PASSAGE, 0))), batch=_SCANNED):
         metadata = record.metadata or {}
+        metadata.pop(TEXT, None)
         of_document: dict[str, list[str]] = {}
         for name in attributes:
             value = metadata.get(name)
@@ -243,12 +262,8 @@ def suggested_values(
                 if isinstance(text, str):
                     of_document.setdefault(text, []).append(name)
         for text, names in of_document.items():
-            place = places.get(text) or _placed(text, prefix)
-            if place is not None:
-                places[text] = place
-                having.setdefault(text, []).append((metadata, tuple(names)))
-    best = sorted(having, key=lambda text: (-len(having[text]), text))[:most]
-    return tuple(Value(places[text], tuple(having[text][:_SOURCES])) for text in best)
+            having.setdefault(text, []).append((metadata, tuple(names)))
+    return having
 
 
 def _placed(text: str, prefix: str) -> Suggestion | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,22 @@ def test_a_child_writes_what_it_asked_itself(tmp_path: Path) -> None:
         assert [query.id for entry in entries if entry for query in entry.queries] == ["child"]
         found: list[Asked] = asked(notes)
         assert [query.id for query in found] == ["parent", "child"]
+
+
+def test_threads_ask_while_the_journal_is_written_and_read(notes: Notes, store: Store) -> None:
+    def ask_some(name: str) -> None:
+        for number in range(100):
+            ask(notes, f"{name}{number}", at=float(number))
+
+    threads = [threading.Thread(target=ask_some, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    seen = 0
+    while any(thread.is_alive() for thread in threads):
+        flush(store)
+        now = len(asked(notes))
+        assert now >= seen
+        seen = now
+    for thread in threads:
+        thread.join()
+    assert {query.id for query in asked(notes)} == {f"{name}{number}" for name in "abcd" for number in range(100)}

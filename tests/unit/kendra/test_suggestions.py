@@ -167,6 +167,11 @@ def test_values_of_attributes(notes: Notes) -> None:
     assert values("crew", PUBLIC) == []
     assert [text for text, _ in values("crew", CREW)] == ["Crew rota", "crew"]
     assert values("op", EVERYTHING, "department") == [("Operations", ["crew/rota.md", "deck/bicycles.md"])]
+    notes.index.delete(where={"_document_id": "fares.md"})
+    assert values("bic")[1:] == [("bicycle", ["deck/bicycles.md"])]
+
+
+def test_where_a_value_has_what_was_typed(notes: Notes) -> None:
     (found,) = suggested_values(notes.index, "pas", attributes=("_document_title",), where=EVERYTHING, most=5)
     assert found.suggestion.text[found.suggestion.begin : found.suggestion.end] == "pas"
 
