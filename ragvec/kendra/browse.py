@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ragvec.errors import NonFilterableKey
-from ragvec.filters.interpret import matches
 from ragvec.filters.nodes import Eq, Filter, In
+from ragvec.filters.predicate import predicate
 from ragvec.kendra.filters import leaves
 from ragvec.kendra.found import Found
 from ragvec.kendra.request.asked import conjunction
@@ -58,7 +58,8 @@ def with_text(index: Index, found: Iterable[Found], *, where: Filter) -> list[Fo
     if not wanted:
         return shown
     records = index.get(wanted, data=False)
-    now = {record.key: record.metadata for record in records if record.metadata and matches(where, record.metadata)}
+    holds = predicate(where)
+    now = {record.key: record.metadata for record in records if record.metadata and holds(record.metadata)}
 
     def read(each: Found) -> Found:
         group = None if each.group is None else tuple(read(member) for member in each.group)
