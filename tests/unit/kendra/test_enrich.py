@@ -126,6 +126,11 @@ def test_more_rules_than_a_hundred_and_hooks_are_refused() -> None:
 def test_documents_are_put_as_they_were_enriched(store: Store) -> None:
     client = Client(store, embedder=BagOfStems())
     uid = client.create_index(Name="ferries", RoleArn="")["Id"]
+    shown = [
+        {"Name": name, "Type": kind, "Search": {"Displayable": True}}
+        for name, kind in (("_category", "STRING_VALUE"), ("_created_at", "DATE_VALUE"))
+    ]
+    client.update_index(Id=uid, DocumentMetadataConfigurationUpdates=shown)
     inline = [
         {**when("_file_type", "Equals", StringValue="MD"), **set_to("_category", StringValue="notes")},
         {

@@ -434,3 +434,25 @@ def test_a_faq_that_cannot_be_embedded_leaves_nothing(store: Store) -> None:
         client.add_faq(uid, [{"question": "a", "answer": "b"}])
     assert client.list_faqs(IndexId=uid)["FaqSummaryItems"] == []
     assert questions(client, uid) == 0
+
+
+def test_indexes_fields_documents_and_faqs_outlive_the_process(tmp_path: Path) -> None:
+    with Store(tmp_path / "kept") as store:
+        client = Client(store, embedder=BagOfStems())
+        uid = client.create_index(Name="Kept", RoleArn="", ClientToken="t")["Id"]
+        field = {"Name": "line", "Type": "STRING_VALUE", "Search": {"Facetable": True}}
+        client.update_index(Id=uid, DocumentMetadataConfigurationUpdates=[field])
+        attributes = [{"Key": "line", "Value": {"StringValue": "North"}}]
+        client.batch_put_document(IndexId=uid, Documents=[{"Id": "a", "Blob": b"ferry", "Attributes": attributes}])
+        faq_id = client.add_faq(uid, [{"question": "When does the ferry sail?", "answer": "At noon."}])
+        before = client.describe_index(Id=uid)
+    with Store(tmp_path / "kept") as store:
+        client = Client(store, embedder=BagOfStems())
+        assert client.create_index(Name="Kept", RoleArn="", ClientToken="t")["Id"] == uid
+        assert {**client.describe_index(Id=uid), "ResponseMetadata": 0} == {**before, "ResponseMetadata": 0}
+        assert client.describe_faq(IndexId=uid, Id=faq_id)["Status"] == "ACTIVE"
+        response = client.query(
+            IndexId=uid, QueryText="when does the ferry sail?", Facets=[{"DocumentAttributeKey": "line"}]
+        )
+        assert {item["Type"] for item in response["ResultItems"]} >= {"QUESTION_ANSWER", "DOCUMENT"}
+        assert response["FacetResults"][0]["DocumentAttributeValueCountPairs"][0]["Count"] == 1
