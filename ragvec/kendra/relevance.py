@@ -39,7 +39,8 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
     A passage is found when its relevance is at least `least`, and at least the share `of_best` of the best one's.
     `medium`, `high` and `very_high` are where those buckets begin. `words` is the share of words in a relevance, where
-    the index has text fields. `more` is how much the next passages of a document add to its best one.
+    the index has text fields. `context` is how much the words of a document's other passages count for a passage, and
+    `more` how much the next passage of a document adds to its best one; see `ragvec.kendra.rank`.
     """
 
     least: float
@@ -49,6 +50,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     very_high: float
     words: float = 0.5
     more: float = 0.0
+    context: float = 0.0
 
     def floor(self, *, best: float) -> float:
         """The smallest relevance that counts as found when `best` is the largest."""
@@ -65,7 +67,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
         return "MEDIUM" if score >= self.medium else "LOW"
 
 
-MINILM = Scale(least=0.20, of_best=0.4, medium=0.35, high=0.45, very_high=0.55, words=0.5, more=0.1)
+MINILM = Scale(least=0.20, of_best=0.4, medium=0.35, high=0.45, very_high=0.55, words=0.5, context=0.5)
 """all-MiniLM-L6-v2 with the words of passages."""
 
 MINILM_ALONE = Scale(least=0.20, of_best=0.5, medium=0.35, high=0.50, very_high=0.65)

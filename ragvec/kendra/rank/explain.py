@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from ragvec.filters.nodes import Eq, Filter
 from ragvec.kendra.attributes import Schema
@@ -113,7 +114,7 @@ def _document(
         score=found.score,
         confidence=scale.confidence(found.score),
         added=(found.score or 0.0) - (passages[0].score or 0.0),
-        passages=tuple(_passage(passage, trail, ranks) for passage in passages[:_PASSAGES]),
+        passages=tuple(_passage(passage, trail, ranks, words=scale.words) for passage in passages[:_PASSAGES]),
     )
 
 
@@ -142,12 +143,14 @@ def _missing(
         confidence=scale.confidence(None),
         added=0.0,
         # Its places in a search of its own say nothing.
-        passages=tuple(_passage(passage, trail, ()) for passage in passages[:_PASSAGES] if trail is not None),
+        passages=tuple(
+            _passage(passage, trail, (), words=scale.words) for passage in passages[:_PASSAGES] if trail is not None
+        ),
         missing=why,
     )
 
 
-def _passage(found: Found, trail: Trail, ranks: Sequence[Mapping[int, int]]) -> PassageReasons:
+def _passage(found: Found, trail: Trail, ranks: Sequence[Mapping[int, int]], *, words: float) -> PassageReasons:
     among = trail.candidates
     place = trail.places[found.key]
     row = int(among.rows[place])
@@ -162,14 +165,19 @@ def _passage(found: Found, trail: Trail, ranks: Sequence[Mapping[int, int]]) -> 
         )
         for number, query in enumerate(among.queries)
     )
+    context = trail.context.get(found.key, 0.0)
+    alone, covered = coverage(among.bm25[place] + np.array([0.0, context]), among.once).tolist()
+    share = words if trail.vector else 1.0
+    relevance = float(among.base[place]) + share * (covered - alone)
     return PassageReasons(
         key=found.key,
         excerpt=cut(str(found.metadata.get(TEXT, ""))),
         similarity=found.similarity,
         similarity_rank=ranks[-1].get(row) if ranks and trail.vector else None,
         fields=fields,
-        coverage=float(coverage(among.bm25[place : place + 1], among.once)[0]) if among.queries else None,
-        relevance=float(among.base[place]),
+        context=context,
+        coverage=covered if among.queries else None,
+        relevance=relevance,
         factors=dict(trail.factors.get(found.document_id, {})),
         feedback=trail.feedback.get(found.document_id, 0.0),
         score=found.score or 0.0,

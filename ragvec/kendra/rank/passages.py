@@ -5,7 +5,9 @@
 2. The relevance of each is (1 − words) × cosine + words × coverage, see `ragvec.kendra.relevance`; the cosine alone
    where the index has no text fields, the coverage alone where the embedder makes nothing of the text.
 3. Found are those above the floor of the scale, at most `depth`.
-4. Tuning multiplies the odds of a relevance (`ragvec.kendra.rank.tuning`), then feedback adds to it, up to 1 and down
+4. The words that other found passages of the same document have count in part (`ragvec.kendra.rank.context`), which
+   only adds to a relevance.
+5. Tuning multiplies the odds of a relevance (`ragvec.kendra.rank.tuning`), then feedback adds to it, up to 1 and down
    to 0. Neither brings a passage in or drops one.
 
 Ties are in byte order of key.
@@ -30,7 +32,8 @@ from ragvec.kendra.found import Found
 from ragvec.kendra.learn.feedback import boosts
 from ragvec.kendra.learn.thesaurus import synonyms
 from ragvec.kendra.notes import Notes
-from ragvec.kendra.rank.candidates import Candidates, candidates, sought
+from ragvec.kendra.rank.candidates import Candidates, candidates, coverage, sought
+from ragvec.kendra.rank.context import beyond
 from ragvec.kendra.rank.tuning import Tuning, configured, effective, factors, tuned
 from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request.asked import Request
@@ -50,11 +53,13 @@ Floats = npt.NDArray[np.float64]
 class Trail(msgspec.Struct, frozen=True, eq=False):
     """How passages came to their places: for each key, its number among the `candidates`.
 
-    `factors` and `feedback` are by document id, and hold only documents that they move.
+    `context` is by key, what the words of other passages count for a passage. `factors` and `feedback` are by document
+    id. They hold only what they move.
     """
 
     candidates: Candidates
     places: Mapping[str, int]
+    context: Mapping[str, float]
     factors: Mapping[str, Mapping[str, float]]
     feedback: Mapping[str, float]
     synonyms: tuple[str, ...]
@@ -120,6 +125,7 @@ def ranked_with_trail(
         chosen = _above(among.base, floor, most=settings.depth)
         try:
             found = _read(engine, among, chosen, vector=vector is not None)
+            found, context = _in_context(engine, among, found, text=text, scale=scale, vector=vector is not None)
             break
         except ExpiredToken:
             # The index was compacted between ranking and reading; rank again in the new generation.
@@ -134,6 +140,7 @@ def ranked_with_trail(
     trail = Trail(
         among,
         places,
+        context,
         by_field,
         feedback,
         added,
@@ -174,6 +181,25 @@ def _read(
         )
         found.append((passage, place))
     return found
+
+
+def _in_context(
+    engine: IndexEngine, among: Candidates, found: list[tuple[Found, int]], *, text: str, scale: Scale, vector: bool
+) -> tuple[list[tuple[Found, int]], dict[str, float]]:
+    """The passages with what their documents have beyond them counted in part, and that part by key."""
+    if not scale.context:
+        return found, {}
+    places = [place for _, place in found]
+    more = scale.context * beyond(engine, among, places, [passage.document_id for passage, _ in found], text=text)
+    own = among.bm25[places]
+    gained = coverage(own + more, among.once) - coverage(own, among.once)
+    if vector:
+        gained *= scale.words
+    lifted = [
+        (msgspec.structs.replace(passage, score=(passage.score or 0.0) + gain), place) if gain else (passage, place)
+        for (passage, place), gain in zip(found, gained.tolist(), strict=True)
+    ]
+    return lifted, {passage.key: part for (passage, _), part in zip(found, more.tolist(), strict=True) if part}
 
 
 def _tunings(schema: Schema | None, request: Request, settings: Settings) -> tuple[Tuning, ...]:

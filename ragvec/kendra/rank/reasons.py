@@ -36,7 +36,9 @@ class FieldReasons(msgspec.Struct, frozen=True, kw_only=True):
 
 class PassageReasons(msgspec.Struct, frozen=True, kw_only=True):
     """A passage. `relevance` is made of `similarity` and `coverage`, and moved to `score` by the `factors` of tuned
-    fields, which multiply its odds, and by the `feedback`, which is added. None where there was no such part.
+    fields, which multiply its odds, and by the `feedback`, which is added. `coverage` is that of the weighted sum of
+    its `fields` and of the `context`, which is what the words of its document's other passages count for it. None
+    where there was no such part.
     """
 
     key: str
@@ -44,6 +46,7 @@ class PassageReasons(msgspec.Struct, frozen=True, kw_only=True):
     similarity: float | None
     similarity_rank: int | None
     fields: tuple[FieldReasons, ...]
+    context: float
     coverage: float | None
     relevance: float
     factors: dict[str, float]
@@ -104,7 +107,8 @@ class RankingExplanation(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame of a row a passage: document_id, place, score of the document, confidence, passage, similarity,
-        similarity_rank, "bm25:<field>", "rank:<field>", coverage, relevance, "factor:<field>", feedback, passage_score.
+        similarity_rank, "bm25:<field>", "rank:<field>", context, coverage, relevance, "factor:<field>", feedback,
+        passage_score.
 
         Raises:
             MissingExtra: pandas is not installed.
@@ -133,6 +137,7 @@ class RankingExplanation(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"{weight}{passage.coverage:.3f} covered")
         lines = [f"{passage.key}  {passage.relevance:.3f} = {' + '.join(parts)}"]
         said = "; ".join(repr(field) for field in passage.fields if field.bm25)
+        said += f"; other passages of the document {passage.context:.3f}" if passage.context else ""
         if said:
             lines.append(f"  BM25 {said}")
         moved = [f"{name} × {factor:.3f}" for name, factor in passage.factors.items()]
@@ -165,7 +170,7 @@ def _row(item: DocumentReasons, passage: PassageReasons) -> dict[str, Any]:
     for field in passage.fields:
         name = f"{field.field}+synonyms" if field.synonyms else field.field
         row |= {f"bm25:{name}": field.bm25, f"rank:{name}": field.rank}
-    row |= {"coverage": passage.coverage, "relevance": passage.relevance}
+    row |= {"context": passage.context, "coverage": passage.coverage, "relevance": passage.relevance}
     row |= {f"factor:{name}": factor for name, factor in passage.factors.items()}
     return row | {"feedback": passage.feedback, "passage_score": passage.score}
 

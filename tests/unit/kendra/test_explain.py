@@ -23,7 +23,7 @@ from ragvec.kendra.request.asked import Request
 from ragvec.kendra.settings import Settings
 from ragvec.store import Index, Store
 
-SCALE = Scale(least=0.1, of_best=0.4, medium=0.3, high=0.5, very_high=0.7, words=0.4, more=0.2)
+SCALE = Scale(least=0.1, of_best=0.4, medium=0.3, high=0.5, very_high=0.7, words=0.4, more=0.2, context=0.5)
 SCHEMA = Schema.of(TYPES)
 TEXT = "bicycle on the morning ferry"
 TUNINGS = (

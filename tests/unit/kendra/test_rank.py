@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from kendra_corpus import BagOfStems, fill
@@ -253,6 +254,29 @@ def test_tuning_moves_and_neither_adds_nor_removes(index: Index) -> None:
 
 
 # ---- documents
+
+
+def test_words_of_the_same_document_count_in_part(index: Index) -> None:
+    question = "tandem cargo racks noon"
+    alone = ranked(index, question)
+    scale = msgspec.structs.replace(OPEN, context=0.5)
+    metadata = {record.key: record.metadata or {} for record in index.iter()}
+    texts = {key: each[TEXT] for key, each in metadata.items()}
+    _, once = bm25(texts, question)
+    by_word = [bm25(texts, word)[0] for word in question.split()]
+    of_document: dict[str, list[str]] = {}
+    for key, each in metadata.items():
+        of_document.setdefault(each["_document_id"], []).append(key)
+    expected = {}
+    for each in alone:
+        others = of_document[each.document_id]
+        beyond = sum(max(scores[other] for other in others) - scores[each.key] for scores in by_word)
+        own = each.bm25 or 0.0
+        gained = math.exp(-own / once) - math.exp(-(own + 0.5 * beyond) / once)
+        expected[each.key] = (each.score or 0.0) + 0.4 * gained
+    found = ranked(index, question, scale=scale)
+    assert {each.key: each.score for each in found} == pytest.approx(expected, abs=1e-5)
+    assert sum(expected.values()) > sum(each.score or 0 for each in alone) + 0.1
 
 
 @pytest.mark.parametrize("more", [0.0, 0.2])
