@@ -70,6 +70,25 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     faq_question: int | None = 300
     faq_answer: int | None = 2000
 
+    featured_sets: int | None = 50
+    featured_queries: int | None = 49
+    featured_documents: int | None = 4
+    """Of one set, like its queries."""
+    thesaurus_bytes: int = 5 << 20
+    """Of a thesaurus's file."""
+    thesaurus_rules: int | None = 10_000
+    synonyms: int | None = 10
+    """Of one term."""
+    block_list_bytes: int = 2 << 20
+    """Of a block list's file."""
+    block_list_phrases: int | None = 20_000
+    suggestions: int | None = 10
+    suggestions_default: int = 5
+    suggestion_attributes: int | None = 10
+    """Attributes whose values are suggested in one call."""
+    suggestion_additions: int | None = 5
+    """Other attributes of the documents that have them."""
+
 
 KENDRA = Limits()
 
@@ -97,4 +116,15 @@ NATIVE = Limits(
     faq_bytes=1 << 30,
     faq_question=None,
     faq_answer=None,
+    featured_sets=None,
+    featured_queries=None,
+    featured_documents=None,
+    thesaurus_bytes=1 << 30,
+    thesaurus_rules=None,
+    synonyms=None,
+    block_list_bytes=1 << 30,
+    block_list_phrases=None,
+    suggestions=None,
+    suggestion_attributes=None,
+    suggestion_additions=None,
 )

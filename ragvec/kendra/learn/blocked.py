@@ -10,15 +10,11 @@ from collections.abc import Iterable
 
 from ragvec.errors import QuotaExceeded
 from ragvec.kendra.learn.listed import TextLists
+from ragvec.kendra.limits import Limits
 from ragvec.kendra.notes import Notes
 from ragvec.text.words import words
 
-__all__ = ["BLOCK_LISTS", "FILE_BYTES", "PHRASES", "Blocked", "blocked"]
-
-FILE_BYTES = 2 * 1024 * 1024
-"""The longest file of phrases."""
-PHRASES = 20_000
-"""Phrases of one list."""
+__all__ = ["BLOCK_LISTS", "Blocked", "blocked"]
 
 
 class Blocked:
@@ -56,10 +52,10 @@ def _phrases(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line.strip() for line in text.removeprefix("\ufeff").splitlines() if _words(line)))
 
 
-def _count(text: str) -> dict[str, int]:
-    found = len(_phrases(text))
-    if found > PHRASES:
-        raise QuotaExceeded(f"A block list has at most {PHRASES:,} words and phrases, got {found:,}")
+def _count(text: str, limits: Limits) -> dict[str, int]:
+    found, most = len(_phrases(text)), limits.block_list_phrases
+    if most is not None and found > most:
+        raise QuotaExceeded(f"A block list has at most {most:,} words and phrases, got {found:,}")
     return {"items": found}
 
 
@@ -68,6 +64,11 @@ def _parse(text: str) -> Blocked:
 
 
 BLOCK_LISTS: TextLists[Blocked] = TextLists(
-    "block list", note="block_list", most_bytes=FILE_BYTES, parse=_parse, count=_count, nothing=Blocked()
+    "block list",
+    note="block_list",
+    most_bytes=lambda limits: limits.block_list_bytes,
+    parse=_parse,
+    count=_count,
+    nothing=Blocked(),
 )
 """Block lists; `figures` count their `items`."""

@@ -16,13 +16,11 @@ import msgspec
 from ragvec.errors import QuotaExceeded, ResourceNotFound
 from ragvec.kendra.errors import FeaturedResultsConflict
 from ragvec.kendra.learn.members import CLIENT_TOKEN, choice, mappings, text, texts
+from ragvec.kendra.limits import KENDRA, Limits
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.problems import shown, unexpected
 
 __all__ = [
-    "DOCUMENTS",
-    "QUERIES",
-    "SETS",
     "FeaturedSet",
     "change_set",
     "create_set",
@@ -32,13 +30,6 @@ __all__ = [
     "featured_sets",
     "normal_query",
 ]
-
-SETS = 50
-"""Featured results sets of one index."""
-QUERIES = 49
-"""Query texts of one set."""
-DOCUMENTS = 4
-"""Documents of one set."""
 
 _NOTE = "featured"
 _NAME = r"[a-zA-Z0-9][ a-zA-Z0-9_-]*"
@@ -90,7 +81,9 @@ def featured_set(notes: Notes, set_id: str) -> FeaturedSet:
     return _one(_read(notes), set_id)
 
 
-def create_set(notes: Notes, members: Mapping[str, Any], *, clock: Clock = time.time) -> FeaturedSet:
+def create_set(
+    notes: Notes, members: Mapping[str, Any], *, limits: Limits = KENDRA, clock: Clock = time.time
+) -> FeaturedSet:
     """Make a set of Kendra's members; with a ClientToken used before, the set that was made then.
 
     Raises:
@@ -101,14 +94,14 @@ def create_set(notes: Notes, members: Mapping[str, Any], *, clock: Clock = time.
     name = text(members, "FeaturedResultsSetName", most=1000, pattern=_NAME)
     token = text(members, "ClientToken", most=CLIENT_TOKEN) if "ClientToken" in members else None
     blank = FeaturedSet(id=str(uuid.uuid4()), name=name, created=now, updated=now, token=token)
-    made = msgspec.structs.replace(blank, **_given(members))
+    made = msgspec.structs.replace(blank, **_given(members, limits))
 
     def add(before: _Sets | None) -> _Sets:
         sets = (before or _Sets()).sets
         if token is not None and any(each.token == token for each in sets):
             return _Sets(sets)
-        if len(sets) >= SETS:
-            raise QuotaExceeded(f"An index has at most {SETS} featured results sets")
+        if limits.featured_sets is not None and len(sets) >= limits.featured_sets:
+            raise QuotaExceeded(f"An index has at most {limits.featured_sets} featured results sets")
         _check_texts(made, sets)
         return _Sets((*sets, made))
 
@@ -116,14 +109,16 @@ def create_set(notes: Notes, members: Mapping[str, Any], *, clock: Clock = time.
     return next(each for each in after.sets if each.id == made.id or (token is not None and each.token == token))
 
 
-def change_set(notes: Notes, set_id: str, members: Mapping[str, Any], *, clock: Clock = time.time) -> FeaturedSet:
+def change_set(
+    notes: Notes, set_id: str, members: Mapping[str, Any], *, limits: Limits = KENDRA, clock: Clock = time.time
+) -> FeaturedSet:
     """Put the members given in place of the set's, and return what it is now.
 
     Raises:
         InvalidRequest: a member breaks its rule. ResourceNotFound: there is no such set. FeaturedResultsConflict: a
         query text belongs to another set.
     """
-    changes = _given(members)
+    changes = _given(members, limits)
     if "FeaturedResultsSetName" in members:
         changes["name"] = text(members, "FeaturedResultsSetName", most=1000, pattern=_NAME)
 
@@ -159,7 +154,7 @@ def _one(sets: _Sets, set_id: str) -> FeaturedSet:
     raise ResourceNotFound(f"There is no featured results set with the id {shown(set_id)}")
 
 
-def _given(members: Mapping[str, Any]) -> dict[str, Any]:
+def _given(members: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     """What the members say of a set, less its name."""
     given: dict[str, Any] = {}
     if "Description" in members:
@@ -167,12 +162,12 @@ def _given(members: Mapping[str, Any]) -> dict[str, Any]:
     if "Status" in members:
         given["status"] = choice(members, "Status", _STATUS)
     if "QueryTexts" in members:
-        given["queries"] = texts(members, "QueryTexts", most=QUERIES, shortest=0, longest=1000)
+        given["queries"] = texts(members, "QueryTexts", most=limits.featured_queries, shortest=0, longest=1000)
         for i, query in enumerate(given["queries"]):
             if not normal_query(query):
                 raise unexpected("a query", "blank text", path=f"QueryTexts[{i}]")
     if "FeaturedDocuments" in members:
-        entries = mappings(members, "FeaturedDocuments", "Id", most=DOCUMENTS)
+        entries = mappings(members, "FeaturedDocuments", "Id", most=limits.featured_documents)
         ids = [text(entry, "Id", most=2048, path=f"{path}.Id") for path, entry in entries]
         given["documents"] = tuple(dict.fromkeys(ids))
     return given

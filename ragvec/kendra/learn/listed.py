@@ -16,6 +16,7 @@ import msgspec
 
 from ragvec.errors import Conflict, QuotaExceeded, ResourceNotFound
 from ragvec.kendra.learn.cached import Latest
+from ragvec.kendra.limits import KENDRA, Limits
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.problems import shown
 
@@ -43,16 +44,16 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 class TextLists(Generic[T]):
     """The files of one kind: `noun` names it, `note` is where it is kept, `parse` makes of a text what is used, or
-    raises, and `count` tells the figures of that; `nothing` is used without a file."""
+    raises, and `count` tells its figures, or that it breaks a limit; `nothing` is used without a file."""
 
     def __init__(
         self,
         noun: str,
         *,
         note: str,
-        most_bytes: int,
+        most_bytes: Callable[[Limits], int],
         parse: Callable[[str], T],
-        count: Callable[[str], Mapping[str, int]],
+        count: Callable[[str, Limits], Mapping[str, int]],
         nothing: T,
     ) -> None:
         self._noun, self._note, self._most_bytes = noun, note, most_bytes
@@ -90,6 +91,7 @@ class TextLists(Generic[T]):
         text: str,
         *,
         name: str,
+        limits: Limits = KENDRA,
         clock: Callable[[], float] = time.time,
         token: str | None = None,
         **about: Any,
@@ -101,7 +103,7 @@ class TextLists(Generic[T]):
             QuotaExceeded: the text is too long, or the index has a file. InvalidRequest: it is none of the kind.
         """
         now = clock()
-        changes = self._changes(text)
+        changes = self._changes(text, limits)
         made = Listed(id=str(uuid.uuid4()), name=name, created=now, updated=now, token=token, **about, **changes)
         self._put(notes, made.version, text)
 
@@ -124,6 +126,7 @@ class TextLists(Generic[T]):
         wanted: str,
         text: str | None = None,
         *,
+        limits: Limits = KENDRA,
         clock: Callable[[], float] = time.time,
         **about: Any,
     ) -> Listed:
@@ -135,7 +138,7 @@ class TextLists(Generic[T]):
         replaced = self.one(notes, wanted)
         changes: dict[str, Any] = {**about, "updated": clock()}
         if text is not None:
-            changes |= self._changes(text)
+            changes |= self._changes(text, limits)
             self._put(notes, changes["version"], text)
 
         def change(held: Listed | None) -> Listed:
@@ -170,12 +173,12 @@ class TextLists(Generic[T]):
     def _put(self, notes: Notes, version: str, text: str | None) -> None:
         notes.change(f"{self._note}.text.{version}", str, lambda _: text)
 
-    def _changes(self, text: str) -> dict[str, Any]:
+    def _changes(self, text: str, limits: Limits) -> dict[str, Any]:
         """What a file tells of its text."""
-        size = len(text.encode())
-        if size > self._most_bytes:
-            raise QuotaExceeded(f"A {self._noun} has at most {self._most_bytes:,} bytes, got {size:,}")
-        return {"version": uuid.uuid4().hex, "bytes": size, "figures": dict(self._count(text))}
+        size, most = len(text.encode()), self._most_bytes(limits)
+        if size > most:
+            raise QuotaExceeded(f"A {self._noun} has at most {most:,} bytes, got {size:,}")
+        return {"version": uuid.uuid4().hex, "bytes": size, "figures": dict(self._count(text, limits))}
 
     def _absent(self, wanted: str) -> ResourceNotFound:
         return ResourceNotFound(f"There is no {self._noun} with the id {shown(wanted)}")

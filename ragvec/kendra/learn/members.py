@@ -81,7 +81,7 @@ def texts(
     name: str,
     *,
     least: int = 0,
-    most: int,
+    most: int | None,
     longest: int | None = None,
     shortest: int = 1,
     pattern: str | None = None,
@@ -96,16 +96,18 @@ def texts(
     )
 
 
-def _sequence(value: object, *, path: str, least: int, most: int) -> Sequence[Any]:
+def _sequence(value: object, *, path: str, least: int, most: int | None) -> Sequence[Any]:
     if not isinstance(value, (list, tuple)):
         raise unexpected("a list", "nothing" if value is None else shown(value), path=path)
-    if not least <= len(value) <= most:
-        raise unexpected(f"{least} to {most} entries", len(value), path=path)
+    if len(value) < least or (most is not None and len(value) > most):
+        raise unexpected(
+            f"at least {least} entries" if most is None else f"{least} to {most} entries", len(value), path=path
+        )
     return value
 
 
 def mappings(
-    members: Mapping[str, Any], name: str, *names: str, least: int = 0, most: int
+    members: Mapping[str, Any], name: str, *names: str, least: int = 0, most: int | None
 ) -> list[tuple[str, dict[str, Any]]]:
     """The list of structures under `name`, each with its path and those of the members `names` that it has."""
     given = _sequence(members.get(name), path=name, least=least, most=most)
@@ -128,12 +130,13 @@ def _known(value: object, names: Sequence[str], *, path: str) -> dict[str, Any]:
     return {name: inner for name, inner in value.items() if inner is not None}
 
 
-def whole(members: Mapping[str, Any], name: str, *, least: int, most: int, path: str = "") -> int:
+def whole(members: Mapping[str, Any], name: str, *, least: int, most: int | None, path: str = "") -> int:
     """The whole number under `name`, from `least` to `most`. Raises InvalidRequest."""
     value = members.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         got = "nothing" if value is None else shown(value)
-        raise unexpected(f"a whole number from {least} to {most}", got, path=path or name)
+        limits = f"a whole number from {least}" + (" on" if most is None else f" to {most}")
+        raise unexpected(limits, got, path=path or name)
     return value
 
 

@@ -11,15 +11,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ragvec.errors import InvalidRequest, QuotaExceeded
+from ragvec.errors import InvalidRequest
 from ragvec.kendra.problems import shown
 
-__all__ = ["RULES", "SYNONYMS", "Rule", "rules_of", "term_count"]
-
-RULES = 10_000
-"""Rules of one thesaurus."""
-SYNONYMS = 10
-"""Synonyms of one term."""
+__all__ = ["Rule", "rules_of", "term_count"]
 
 _PART = re.compile(r"\\(?P<escaped>.)|(?P<arrow>=>)|(?P<comma>,)|(?P<plain>.)", re.DOTALL)
 
@@ -35,7 +30,7 @@ def rules_of(text: str, *, path: str = "text") -> tuple[Rule, ...]:
     """The rules of a synonym file, in order. One that brings nothing new, such as `a => a`, is left out.
 
     Raises:
-        InvalidRequest: a line is no rule; the message names it. QuotaExceeded: there are more rules than 10,000.
+        InvalidRequest: a line is no rule; the message names it.
     """
     rules = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
@@ -43,8 +38,6 @@ def rules_of(text: str, *, path: str = "text") -> tuple[Rule, ...]:
             rule = _rule(line, place=f"line {number} of `{path}`")
             if any(left.lower() != right.lower() for left in rule.left for right in rule.right):
                 rules.append(rule)
-    if len(rules) > RULES:
-        raise QuotaExceeded(f"A thesaurus has at most {RULES:,} rules, got {len(rules):,}")
     return tuple(rules)
 
 

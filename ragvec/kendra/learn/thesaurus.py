@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from ragvec.errors import QuotaExceeded
 from ragvec.kendra.learn.listed import TextLists
-from ragvec.kendra.learn.solr import SYNONYMS, Rule, rules_of, term_count
+from ragvec.kendra.learn.solr import Rule, rules_of, term_count
+from ragvec.kendra.limits import Limits
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.problems import shown, unexpected
 from ragvec.text.words import STOP_WORDS, words
 
-__all__ = ["FILE_BYTES", "NO_SYNONYMS", "THESAURI", "Synonyms", "synonyms"]
-
-FILE_BYTES = 5 * 1024 * 1024
-"""The longest file of synonyms."""
+__all__ = ["NO_SYNONYMS", "THESAURI", "Synonyms", "synonyms"]
 
 
 class Synonyms:
@@ -33,7 +32,7 @@ class Synonyms:
                 if stems and not (len(stems) == 1 and stems[0] in STOP_WORDS):
                     brought = found.setdefault(stems, {})
                     brought.update(dict.fromkeys(each for each in rule.right if _stems(each) != stems))
-        terms = {stems: tuple(brought)[:SYNONYMS] for stems, brought in found.items() if brought}
+        terms = {stems: tuple(brought) for stems, brought in found.items() if brought}
         self._terms: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType(terms)
         self._longest = max(map(len, terms), default=0)
 
@@ -78,15 +77,18 @@ def _within(inner: tuple[str, ...], outer: tuple[str, ...]) -> bool:
     return any(outer[i : i + len(inner)] == inner for i in range(len(outer) - len(inner) + 1))
 
 
-def _count(text: str) -> dict[str, int]:
+def _count(text: str, limits: Limits) -> dict[str, int]:
     rules = rules_of(text)
+    if limits.thesaurus_rules is not None and len(rules) > limits.thesaurus_rules:
+        raise QuotaExceeded(f"A thesaurus has at most {limits.thesaurus_rules:,} rules, got {len(rules):,}")
     brought: dict[str, set[str]] = {}
     for rule in rules:
         for term in rule.left:
             brought.setdefault(term.lower(), set()).update(each for each in rule.right if each.lower() != term.lower())
     for term, found in brought.items():
-        if len(found) > SYNONYMS:
-            raise unexpected(f"at most {SYNONYMS} synonyms of a term", f"{len(found)} of {shown(term)}", path="text")
+        if limits.synonyms is not None and len(found) > limits.synonyms:
+            expected = f"at most {limits.synonyms} synonyms of a term"
+            raise unexpected(expected, f"{len(found)} of {shown(term)}", path="text")
     return {"rules": len(rules), "terms": term_count(rules)}
 
 
@@ -95,6 +97,11 @@ def _parse(text: str) -> Synonyms:
 
 
 THESAURI: TextLists[Synonyms] = TextLists(
-    "thesaurus", note="thesaurus", most_bytes=FILE_BYTES, parse=_parse, count=_count, nothing=NO_SYNONYMS
+    "thesaurus",
+    note="thesaurus",
+    most_bytes=lambda limits: limits.thesaurus_bytes,
+    parse=_parse,
+    count=_count,
+    nothing=NO_SYNONYMS,
 )
 """Thesauri, of synonym files; `figures` count their `rules` and `terms`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ragvec.kendra.learn.blocked import BLOCK_LISTS, FILE_BYTES
+from ragvec.kendra.learn.blocked import BLOCK_LISTS
 from ragvec.kendra.learn.listed import Listed
 from ragvec.kendra.learn.members import CLIENT_TOKEN, at, page, s3_path, text, text_or_none
 from ragvec.kendra.notes import Notes
@@ -50,8 +50,8 @@ class BlockListOperations(Operations):
         about = {"name": text(given, "Name", most=100, pattern=_NAME), **about_members(given)}
         token = text_or_none(given, "ClientToken", most=CLIENT_TOKEN)
         tags = read_tags(given)
-        content = file_text(self.folders, s3_path(given), most=FILE_BYTES)
-        made = BLOCK_LISTS.create(notes, content, token=token, **about)
+        content = file_text(self.folders, s3_path(given), most=self.settings.limits.block_list_bytes)
+        made = BLOCK_LISTS.create(notes, content, token=token, limits=self.settings.limits, **about)
         add_tags(notes, tags, f"{_PART}/{made.id}")
         return {"Id": made.id}
 
@@ -75,8 +75,12 @@ class BlockListOperations(Operations):
         about = about_members(given)
         if "Name" in given:
             about["name"] = text(given, "Name", most=100, pattern=_NAME)
-        content = file_text(self.folders, s3_path(given), most=FILE_BYTES) if "SourceS3Path" in given else None
-        BLOCK_LISTS.change(notes, _id(given), content, **about)
+        content = (
+            file_text(self.folders, s3_path(given), most=self.settings.limits.block_list_bytes)
+            if "SourceS3Path" in given
+            else None
+        )
+        BLOCK_LISTS.change(notes, _id(given), content, limits=self.settings.limits, **about)
         return {}
 
     def _delete_block_list(self, members: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from ragvec.errors import ResourceNotFound
 from ragvec.kendra.learn.featured import (
-    SETS,
     FeaturedSet,
     change_set,
     create_set,
@@ -56,14 +55,14 @@ class FeaturedOperations(Operations):
     def _create_featured_results_set(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", *_CONTENT, "ClientToken", "Tags", operation="CreateFeaturedResultsSet")
         notes, tags = Notes(self._index(given.get("IndexId")).index), read_tags(given)
-        made = create_set(notes, given)
+        made = create_set(notes, given, limits=self.settings.limits)
         add_tags(notes, tags, f"{_PART}/{made.id}")
         return {"FeaturedResultsSet": _rendered(made)}
 
     def _update_featured_results_set(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", _SET, *_CONTENT, operation="UpdateFeaturedResultsSet")
         notes = Notes(self._index(given.get("IndexId")).index)
-        return {"FeaturedResultsSet": _rendered(change_set(notes, _set_id(given), given))}
+        return {"FeaturedResultsSet": _rendered(change_set(notes, _set_id(given), given, limits=self.settings.limits))}
 
     def _describe_featured_results_set(self, members: Mapping[str, Any]) -> dict[str, Any]:
         given = known(members, "IndexId", _SET, operation="DescribeFeaturedResultsSet")
@@ -85,7 +84,9 @@ class FeaturedOperations(Operations):
         given = known(members, "IndexId", f"{_SET}s", operation="BatchDeleteFeaturedResultsSet")
         notes = Notes(self._index(given.get("IndexId")).index)
         errors = []
-        for set_id in texts(given, f"{_SET}s", least=1, most=SETS, shortest=_SET_ID, longest=_SET_ID):
+        for set_id in texts(
+            given, f"{_SET}s", least=1, most=self.settings.limits.featured_sets, shortest=_SET_ID, longest=_SET_ID
+        ):
             try:
                 delete_set(notes, set_id)
                 drop_tags(notes, part=f"{_PART}/{set_id}")

@@ -22,6 +22,7 @@ from ragvec.kendra.learn.suggestions import (
     suggested_values,
     suggestible_queries,
 )
+from ragvec.kendra.limits import Limits
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
 from ragvec.kendra.problems import unexpected
@@ -33,8 +34,6 @@ _CONFIG = "AttributeSuggestionsConfig"
 _MODES = ("ENABLED", "LEARN_ONLY")
 _ATTRIBUTE_MODES = ("ACTIVE", "INACTIVE")
 _TYPES = ("QUERY", "DOCUMENT_ATTRIBUTES")
-_DEFAULT, _MOST = 5, 10
-_ATTRIBUTES, _ADDITIONAL = 10, 5
 _MOST_DAYS = 3650
 _MOST_USES = 10_000
 _NAME = 200
@@ -72,7 +71,10 @@ class SuggestionOperations(Operations):
         )
         target = self._index(given.get("IndexId"))
         typed = text(given, "QueryText", least=0, printable=True)
-        most = whole(given, "MaxSuggestionsCount", least=1, most=_MOST) if "MaxSuggestionsCount" in given else _DEFAULT
+        limits = self.settings.limits
+        most = limits.suggestions_default
+        if "MaxSuggestionsCount" in given:
+            most = whole(given, "MaxSuggestionsCount", least=1, most=limits.suggestions)
         config = mapping(
             given if _CONFIG in given else {_CONFIG: {}},
             _CONFIG,
@@ -112,11 +114,18 @@ class SuggestionOperations(Operations):
     ) -> list[dict[str, Any]]:
         schema, notes = target.schema, Notes(target.index)
         held = config_of(notes)
-        names = _attributes(config, schema, held.suggestible)
+        names = _attributes(config, schema, held.suggestible, limits=self.settings.limits)
         additional: tuple[Field, ...] = ()
         if "AdditionalResponseAttributes" in config:
             path = f"{_CONFIG}.AdditionalResponseAttributes"
-            asked = texts(config, "AdditionalResponseAttributes", least=1, most=_ADDITIONAL, longest=_NAME, path=path)
+            asked = texts(
+                config,
+                "AdditionalResponseAttributes",
+                least=1,
+                most=self.settings.limits.suggestion_additions,
+                longest=_NAME,
+                path=path,
+            )
             additional = tuple(schema.field(name, path=path) for name in asked)
         path = f"{_CONFIG}.AttributeFilter"
         rules = Rules.of(notes)
@@ -211,7 +220,9 @@ def _suggestion_type(members: Mapping[str, Any]) -> str:
     return choice({"SuggestionTypes": kinds[0]}, "SuggestionTypes", _TYPES)
 
 
-def _attributes(config: Mapping[str, Any], schema: Schema, suggestible: Mapping[str, bool]) -> tuple[str, ...]:
+def _attributes(
+    config: Mapping[str, Any], schema: Schema, suggestible: Mapping[str, bool], *, limits: Limits
+) -> tuple[str, ...]:
     """The attributes whose values are suggested: those asked for, or else all that can be."""
     possible = {
         name
@@ -221,7 +232,7 @@ def _attributes(config: Mapping[str, Any], schema: Schema, suggestible: Mapping[
     if "SuggestionAttributes" not in config:
         return tuple(sorted(possible))
     path = f"{_CONFIG}.SuggestionAttributes"
-    names = texts(config, "SuggestionAttributes", least=1, most=_ATTRIBUTES, longest=_NAME, path=path)
+    names = texts(config, "SuggestionAttributes", least=1, most=limits.suggestion_attributes, longest=_NAME, path=path)
     for name in names:
         field = schema.field(name, path=path)
         if name not in possible:

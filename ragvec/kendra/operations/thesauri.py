@@ -9,7 +9,7 @@ from ragvec.errors import InvalidRequest
 from ragvec.kendra.files import Folders, read_named_file
 from ragvec.kendra.learn.listed import Listed
 from ragvec.kendra.learn.members import CLIENT_TOKEN, ID, at, page, s3_path, text, text_or_none
-from ragvec.kendra.learn.thesaurus import FILE_BYTES, THESAURI
+from ragvec.kendra.learn.thesaurus import THESAURI
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
 from ragvec.kendra.tags import add_tags, drop_tags, read_tags
@@ -49,8 +49,8 @@ class ThesaurusOperations(Operations):
         about = {"name": text(given, "Name", most=100, pattern=ID), **about_members(given)}
         token = text_or_none(given, "ClientToken", most=CLIENT_TOKEN)
         tags = read_tags(given)
-        content = file_text(self.folders, s3_path(given), most=FILE_BYTES)
-        made = THESAURI.create(notes, content, token=token, **about).id
+        content = file_text(self.folders, s3_path(given), most=self.settings.limits.thesaurus_bytes)
+        made = THESAURI.create(notes, content, token=token, limits=self.settings.limits, **about).id
         add_tags(notes, tags, f"{_PART}/{made}")
         return {"Id": made}
 
@@ -76,8 +76,12 @@ class ThesaurusOperations(Operations):
         about = about_members(given)
         if "Name" in given:
             about["name"] = text(given, "Name", most=100, pattern=ID)
-        content = file_text(self.folders, s3_path(given), most=FILE_BYTES) if "SourceS3Path" in given else None
-        THESAURI.change(notes, text(given, "Id", most=100), content, **about)
+        content = (
+            file_text(self.folders, s3_path(given), most=self.settings.limits.thesaurus_bytes)
+            if "SourceS3Path" in given
+            else None
+        )
+        THESAURI.change(notes, text(given, "Id", most=100), content, limits=self.settings.limits, **about)
         return {}
 
     def _delete_thesaurus(self, members: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from kendra_corpus import FERRIES, TYPES, BagOfStems, fill
 
 from ragvec.kendra.client import Client
+from ragvec.kendra.limits import NATIVE
 from ragvec.kendra.settings import Settings
 from ragvec.store import Index, Store
 
@@ -139,3 +140,23 @@ def test_what_is_made_with_tags_has_them_until_it_goes(client: Client, index: In
     for kind in made:
         with pytest.raises(client.exceptions.ClientError):
             tags(kind)
+
+
+def test_limits_are_lifted_by_settings(store: Store, index: Index, tmp_path: Path) -> None:
+    settings = Settings(limits=NATIVE)
+    client = Client(store, embedder=BagOfStems(), folders={"files": tmp_path}, settings=settings)
+    (tmp_path / "words.txt").write_text("a1 => " + ", ".join(f"b{n}" for n in range(40)), encoding="utf-8")
+    source = {"Name": "words", "RoleArn": "", "SourceS3Path": {"Bucket": "files", "Key": "words.txt"}}
+    made = client.create_thesaurus(IndexId=index.uid, **source)["Id"]
+    assert client.describe_thesaurus(IndexId=index.uid, Id=made)["TermCount"] == 41
+    featured = client.create_featured_results_set(
+        IndexId=index.uid,
+        FeaturedResultsSetName="many",
+        QueryTexts=[f"kiosk {n:02}" for n in range(60)],
+        FeaturedDocuments=[{"Id": page["id"]} for page in PAGES],
+    )["FeaturedResultsSet"]
+    assert (len(featured["QueryTexts"]), len(featured["FeaturedDocuments"])) == (60, len(PAGES))
+    for number in range(20):
+        found(client, index, f"kiosk {number:02}", **ANA)
+    suggested = client.get_query_suggestions(IndexId=index.uid, QueryText="kiosk", MaxSuggestionsCount=50)
+    assert len(suggested["Suggestions"]) == 20

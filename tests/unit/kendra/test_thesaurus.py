@@ -88,7 +88,7 @@ def test_what_is_no_rule_is_refused_with_its_line(line: str) -> None:
 
 def test_limits_of_a_thesaurus(notes: Notes) -> None:
     with pytest.raises(QuotaExceeded, match=r"at most 10,000 rules, got 10,001"):
-        rules_of("\n".join(f"a{i}, b{i}" for i in range(10_001)))
+        THESAURI.create(notes, "\n".join(f"a{i}, b{i}" for i in range(10_001)), name="t")
     with pytest.raises(InvalidRequest, match="at most 10 synonyms of a term, got 11 of 'a'"):
         THESAURI.create(notes, "a => " + ", ".join(f"b{i}" for i in range(11)), name="t")
     with pytest.raises(QuotaExceeded, match="at most 5,242,880 bytes"):
