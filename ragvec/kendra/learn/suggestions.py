@@ -154,7 +154,7 @@ class _Uses:
     def __init__(self, queries: Iterable[Asked]) -> None:
         self.of: dict[str, list[Asked]] = {}
         for query in queries:
-            if query.page == 1 and query.total and query.shown:
+            if query.page == 1 and query.shown:
                 self.of.setdefault(query.text, []).append(query)
         self.of = {text: uses for text, uses in self.of.items() if any(w.end - w.begin > _WORD for w in words(text))}
         self.texts = sorted(self.of)
