@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ragvec.kendra.answers.evidence import SIGNS, Candidate, Evidence
 
-__all__ = ["LONGEST", "TRUST_SIGNS", "Run", "Weights", "likeliest", "runs", "scores"]
+__all__ = ["LONGEST", "TRUST_SIGNS", "Run", "Weights", "likeliest", "most_trust", "runs", "scores"]
 
 LONGEST = 250
 """Characters of an answer of several units."""
@@ -74,6 +74,14 @@ def runs(units: Sequence[Candidate], signs: Floats, evidence: Evidence, weights:
                 best[unit.passage] = (chance, first, last + 1)
     found = [_run(*_trimmed(first, after, chances), signs, evidence, chances) for _, first, after in best.values()]
     return sorted(found, key=lambda run: (-run.chance, run.first))
+
+
+def most_trust(evidence: Evidence, weights: Weights) -> float:
+    """More than which no run's score can be, told before anything is embedded."""
+    chance, similarity, lead, missing = weights.trust
+    near = similarity * (evidence.nearest if similarity > 0 else evidence.farthest)
+    fixed = lead * evidence.lead + missing * evidence.missing + weights.bias
+    return float(1 / (1 + np.exp(-(max(chance, 0.0) + near + fixed))))
 
 
 def scores(runs: Sequence[Run], weights: Weights) -> list[float]:

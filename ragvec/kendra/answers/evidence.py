@@ -84,6 +84,10 @@ class Evidence:
         self.lead = scores[0] - scores[-1] if scores else 0.0
         """How much more relevant the first passage is than the fifth, or the last of fewer."""
 
+        similarities = [passage.similarity for passage in self._passages] or [0.0]
+        self.nearest, self.farthest = max(similarities), min(similarities)
+        """The largest and the smallest similarity of a passage."""
+
     def signs(self, units: Sequence[Candidate]) -> Floats:
         """(len(units), len(SIGNS)); the cosine, which takes a model, is 0."""
         rows = np.zeros((len(units), len(SIGNS)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,13 @@ from hypothesis import strategies as st
 from kendra_corpus import BagOfStems
 
 from ragvec.errors import InvalidRequest
+from ragvec.kendra.answers.choice import LONGEST, most_trust
+from ragvec.kendra.answers.evidence import Evidence
 from ragvec.kendra.answers.find import find_answers
+from ragvec.kendra.answers.question import asked
 from ragvec.kendra.answers.reader import Levels, Reader, ReadSpan
-from ragvec.kendra.answers.sentences import LONGEST, SentenceReader
+from ragvec.kendra.answers.sentences import UNITS, SentenceReader, forget
+from ragvec.kendra.answers.weights import WEIGHTS
 from ragvec.kendra.found import Answer, Found
 
 FERRIES = (
@@ -171,6 +176,48 @@ def test_a_known_vector_of_the_question_changes_nothing() -> None:
 def test_readers_are_known_by_what_they_do() -> None:
     assert isinstance(Fixed(), Reader)
     assert not isinstance(object(), Reader)
+
+
+class Counting(BagOfStems):
+    """Counts the texts that are embedded."""
+
+    name = "counting-bag-of-stems"
+
+    def __init__(self) -> None:
+        self.texts = 0
+
+    def embed_documents(self, texts: Sequence[str]) -> Any:
+        self.texts += len(texts)
+        return super().embed_documents(texts)
+
+
+def test_nothing_is_embedded_where_no_answer_could_be_sure() -> None:
+    embed = Counting()
+    passages = [passage(document, text, similarity=0.2) for document, _, text in FERRIES]
+    assert find_answers("Do dogs travel?", passages, embed=embed) == []
+    assert embed.texts == 0
+
+
+def test_what_was_embedded_for_a_question_is_not_embedded_again() -> None:
+    forget()
+    embed = Counting()
+    reader = SentenceReader(embed, levels=SURE)
+    first = reader.read_found("Do dogs travel?", ferries())
+    once = embed.texts
+    assert 0 < once <= UNITS
+    assert reader.read_found("Do dogs travel?", ferries()) == first
+    assert embed.texts == once
+
+
+@given(
+    similarities=st.lists(st.floats(-1, 1), min_size=1, max_size=6),
+    question=st.sampled_from(["dogs", "A fare?", "xyz"]),
+)
+def test_no_score_is_above_what_is_told_beforehand(similarities: list[float], question: str) -> None:
+    passages = [passage(f"d{n}", FERRIES[n % 3][2], similarity=similarity) for n, similarity in enumerate(similarities)]
+    most = most_trust(Evidence(asked(question), passages), WEIGHTS)
+    for span in SentenceReader(BagOfStems(), levels=SURE).read_found(question, passages):
+        assert span.score <= most + 1e-9
 
 
 _TEXTS = st.one_of(
