@@ -1,8 +1,8 @@
 """The weights of the shipped reader, as `python -m benchmarks.answers --fit` prints them, and its levels.
 
 `least` is where, in cross-validation on the handbook, one unanswerable question in ten still gets an answer. Of the
-questions that have an answer there, 13 % get it in the first place then, 12 % another one and 75 % none, so that 43 % of
-all answers are right, about as many as their scores say. Of scores above that too few were seen to tell the better
+questions that have an answer there, 13 % get it in the first place then, 12 % another one and 75 % none, so that 43 %
+of all answers are right, about as many as their scores say. Of scores above that too few were seen to tell the better
 ones apart; HIGH and VERY_HIGH are therefore kept for scores that the handbook's questions do not reach.
 """
 
