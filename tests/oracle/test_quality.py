@@ -74,7 +74,8 @@ def test_the_kendra_client_ranks_as_search_does(store: ragvec.Store, index: ragv
     for text in list(pages.queries.values())[::8]:
         found: list[str] = []
         for page in (1, 2, 3):
-            response = client.query(IndexId=index.uid, QueryText=text, PageNumber=page, PageSize=10)
+            asked = {"QueryText": text, "QueryResultTypeFilter": "DOCUMENT", "PageNumber": page, "PageSize": 10}
+            response = client.query(IndexId=index.uid, **asked)
             found += [item["DocumentId"] for item in response["ResultItems"]]
         assert found == [item.document_id for item in searched.search(text, page_size=30)]
 
