@@ -41,9 +41,11 @@ def test_a_file_left_open_now_and_then_is_noticed() -> None:
         ([50_000 + 200 * n for n in range(36)], True),
         ([50_000 + 20 * n for n in range(36)], False),
         ([50_000 + 3000 * (n % 2) for n in range(36)], False),
-        ([50_000] * 20 + [52_000] * 16, True),
+        ([50_000] * 18 + [55_000] * 18, False),
+        ([50_000] * 18 + [55_000 + 100 * n for n in range(18)], True),
+        ([50_000] * 28 + [52_000] * 8, True),
     ],
-    ids=["a steady rise", "a small one", "up and down", "a step"],
+    ids=["a steady rise", "a small one", "up and down", "one step", "a step and a rise", "a step at the end"],
 )
 def test_memory_that_rises_by_more_than_it_varies_is_noticed(memory: list[int], *, noticed: bool) -> None:
     assert bool(leaks.problems([{"files": 5, "KiB": kib} for kib in memory])) is noticed

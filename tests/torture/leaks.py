@@ -44,8 +44,9 @@ _NOISE_KIB = 1024
 """By how much resident memory may differ between the first and the last third, beside how much it varies within the
 first: of a steady rise that is half of what lies between their medians."""
 
-_GOES_ON = 0.25
-"""How much of the rise between the first and the last third comes after the middle one, of a leak: half of a steady."""
+_GOES_ON = 0.125
+"""How much of the rise between the first and the last third there is between the last two quarters, of a leak; of a
+steady rise it is three eighths."""
 
 _PER_ROUND = {
     "queries": 1000, "pages": 200, "reads": 400, "opening": 100, "indexes": 30, "segments": 2, "compaction": 3,
@@ -102,10 +103,11 @@ def problems(samples: list[Sample]) -> list[str]:
         values = [sample[name] for sample in samples]
         first, last = values[:third], values[-third:]
         if name == "KiB":
-            middle = statistics.median(values[third:-third])
+            quarter = len(values) // 4
+            late = statistics.median(values[-quarter:]) - statistics.median(values[-2 * quarter : -quarter])
             whole = statistics.median(last) - statistics.median(first)
             # A leak goes on: what rises once, as when the C library begins another arena, does not rise again.
-            rose = whole > _NOISE_KIB + max(first) - min(first) and statistics.median(last) - middle > _GOES_ON * whole
+            rose = whole > _NOISE_KIB + max(first) - min(first) and late > _GOES_ON * whole
         else:
             # A thread in the background may have something open for a moment.
             rose = min(last) > max(first)
