@@ -24,7 +24,8 @@ from ragvec.types import FloatVector, RowArray
 __all__ = ["SYNONYMS", "WEIGHTS", "Candidates", "candidates", "coverage", "sought", "weight_of"]
 
 WEIGHTS: Mapping[str, float] = {TEXT: 1.0, DOCUMENT_TITLE: 0.5, HEADING: 0.3}
-"""How much a word counts in each text field of a pipeline's index. The title's was chosen on SciFact's train split."""
+"""How much a word counts in each text field of a pipeline's index. The title's was chosen on SciFact's train split,
+where 0.3 to 0.5 are the same within two thousandths of nDCG@10."""
 
 _OTHER = 0.3
 _ROUNDING = 1e-6
