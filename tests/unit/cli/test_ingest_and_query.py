@@ -234,9 +234,10 @@ def test_words_of_the_question_need_no_quotes(filled: Run) -> None:
 def test_query_for_people(filled: Run) -> None:
     done = filled("query", "work/notes", "newborn child leave", "--facet", "department")
     lines = done.out.splitlines()
-    assert lines[0] == "»  Parents of a newborn child take eighteen weeks of leave at full salary."
-    assert lines[1].startswith("   Parental leave")
-    lines = lines[lines.index("") + 1 :]
+    first = next(number for number, line in enumerate(lines) if line.startswith("1. "))
+    # An answer stands in front where the reader is sure enough of one.
+    assert all(line.startswith(("»  ", "   ")) or not line for line in lines[:first])
+    lines = lines[first:]
     assert lines[0].startswith("1. Parental leave")
     assert lines[0].split()[-1] == f"{float(lines[0].split()[-1]):.3f}"
     assert any("department People" in line for line in lines)
