@@ -224,7 +224,7 @@ def _lists(systems: list[str], given: Path, *, texts: int, questions: dict[str, 
         options["python"] = sys.executable if system == "ragvec" else python
         try:
             if builder not in built:
-                folder.mkdir()
+                folder.mkdir(exist_ok=True)  # two systems may be built by one, which is not there
                 arguments = {"system": builder, "texts": str(given), "folder": str(folder)}
                 built[builder] = in_child("benchmarks.text_peers:build", arguments, **options)
             arguments = {"system": system, "folder": str(folder), **questions}
