@@ -63,7 +63,7 @@ def test_the_handbook_answers_its_questions(index: ragvec.Index, pages: Collecti
     scores = evaluate(run, pages.qrels, measures=["nDCG@10", "R@10", "R(rel=2)@10", "RR(rel=2)"])
     assert len(scores.per_query) == 88
     assert not scores.unanswered
-    assert scores.means["nDCG@10"] >= 0.69, scores
+    assert scores.means["nDCG@10"] >= 0.76, scores
     assert scores.means["R@10"] >= 0.84, scores
     assert scores.means["R(rel=2)@10"] >= 0.86, scores
     assert scores.means["RR(rel=2)"] >= 0.62, scores
@@ -82,7 +82,7 @@ def test_the_kendra_client_ranks_as_search_does(store: ragvec.Store, index: ragv
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (TEST_DATA / "scifact").is_dir(), reason=f"no scifact in {TEST_DATA}; set RAGVEC_TEST_DATA")
-def test_scifact_reaches_what_is_published_for_the_embedder(store: ragvec.Store) -> None:
+def test_scifact_is_above_words_and_vectors_alone(store: ragvec.Store) -> None:
     collection = beir(TEST_DATA / "scifact")
     target = store.create_bucket("quality", exist_ok=True).index("scifact")
     report = ragvec.Pipeline(index=target).run(collection.documents, progress=False)
@@ -91,4 +91,4 @@ def test_scifact_reaches_what_is_published_for_the_embedder(store: ragvec.Store)
         run_queries(QueryIndex(target), collection.judged_queries), collection.qrels, measures=["nDCG@10"]
     )
     assert len(scores.per_query) == 300
-    assert scores.means["nDCG@10"] >= 0.63, scores
+    assert scores.means["nDCG@10"] >= 0.725, scores
