@@ -31,6 +31,11 @@ _ASKS: tuple[tuple[Wanted, str], ...] = (
     ("decision", r"^(?:so |and |but )?(?:can|could|may|do|does|did|is|are|am|was|were|will|would|should|must|has|have"
      r"|shall|need)\b|[.,?!:;] (?:can|could|may|do|does|did|is|are|am|was|were|will|would|should|must|has|have)\b"),
 )  # fmt: skip
+_ASKING_FORM = re.compile(
+    r"\?|\b(?:who|whom|whose|what|when|where|which|why|how)\b|(?:^|[.,;:!] *)(?:so |and |but |or )?(?:is|are|am|was"
+    r"|were|do|does|did|can|could|may|might|must|shall|should|will|would|has|have|had|need)\b",
+    re.IGNORECASE,
+)
 _KINDS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _ASKS)
 
 _UNIT_OF_TIME = r"(?:seconds?|minutes?|hours?|days?|nights?|weeks?|months?|quarters?|years?)"
@@ -80,20 +85,22 @@ _ASKING = frozenset(_STEMS.split())
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A question: the terms of its content, and what kinds of answer it wants, the likeliest first."""
+    """A question: the terms of its content, and what kinds of answer it wants, the likeliest first. `asks` is false of
+    a text without the form of a question, such as a few words sought or a statement."""
 
     text: str
+    asks: bool
     terms: frozenset[str]
     numbers: frozenset[str]
     wanted: tuple[Wanted, ...]
 
 
 def asked(question: str) -> Asked:
-    """What a question asks for. Any text is a question; one without words has no terms."""
+    """What a question asks for; one without words has no terms."""
     terms = terms_of(question) - _ASKING
     numbers = frozenset(term for term in terms if term[:1].isdigit())
     kinds = tuple(kind for kind, pattern in _KINDS if pattern.search(question[:2000]))
-    return Asked(question, terms - numbers, numbers, kinds)
+    return Asked(question, _ASKING_FORM.search(question) is not None, terms - numbers, numbers, kinds)
 
 
 def terms_of(text: str) -> frozenset[str]:

@@ -57,12 +57,14 @@ class SentenceReader:
     def read_found(
         self, question: str, passages: Sequence[Found], *, vector: FloatVector | None = None
     ) -> list[ReadSpan]:
-        """The best span of each passage that has one, with its score; none, and nothing is embedded, where it is clear
-        that no score can reach `levels.least`. `vector` is the question's, where it is known.
+        """The best span of each passage that has one, with its score; none, and nothing is embedded, where the text
+        asks nothing, or where it is clear that no score can reach `levels.least`. `vector` is the question's, where it
+        is known.
         """
         question = question[:_QUESTION]
-        evidence = Evidence(asked(question), passages)
-        if most_trust(evidence, self.weights) < self.levels.least:
+        sought = asked(question)
+        evidence = Evidence(sought, passages)
+        if not sought.asks or most_trust(evidence, self.weights) < self.levels.least:
             return []
         units, signs = judged(question, passages, evidence, embed=self.embed, weights=self.weights, vector=vector)
         found = runs(units, signs, evidence, self.weights.choose)

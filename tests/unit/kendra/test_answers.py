@@ -241,3 +241,29 @@ def test_any_text_is_read_and_spans_are_parts_of_it(question: str, texts: list[s
         assert text == text.strip()
         assert len(text) <= max(LONGEST, 400)
         assert 0 <= answer.score <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("Do dogs travel free", True),
+        ("and can I take a bicycle", True),
+        ("tell me when the ferry leaves", True),
+        ("bicycles, ferry?", True),
+        ("dogs on ferries", False),
+        ("Every dog can travel on the ferry.", False),
+        ("", False),
+    ],
+)
+def test_only_a_text_in_the_form_of_a_question_is_answered(text: str, *, asks: bool) -> None:
+    assert asked(text).asks is asks
+    if not asks:
+        embedded: list[str] = []
+
+        class Embedding(BagOfStems):
+            def embed_documents(self, texts: Sequence[str]) -> Any:
+                embedded.extend(texts)
+                return super().embed_documents(texts)
+
+        assert SentenceReader(Embedding(), levels=SURE).read_found(text, ferries()) == []
+        assert embedded == []
