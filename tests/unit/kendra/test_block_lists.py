@@ -72,8 +72,8 @@ def test_what_is_blocked_follows_the_list(notes: Notes) -> None:
 def test_the_operations_of_a_client(store: Store, ferries: Index, tmp_path: Path) -> None:
     client = Client(store, embedder=BagOfStems(), folders={"lists": tmp_path})
     uid = ferries.uid
-    client.query(IndexId=uid, QueryText="bicycle fares")
-    client.query(IndexId=uid, QueryText="bicycle racks")
+    client.query(IndexId=uid, QueryText="bicycle fares", PageSize=1)
+    client.query(IndexId=uid, QueryText="bicycle racks", PageSize=1)
 
     def texts() -> list[str]:
         found = client.get_query_suggestions(IndexId=uid, QueryText="bicycle")["Suggestions"]

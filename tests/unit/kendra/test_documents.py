@@ -181,7 +181,7 @@ def test_items_carry_what_a_person_asks_for(query_index: QueryIndex) -> None:
     assert not item.attributes.keys() & {"_text", "_hash", "_passage", "_acl_allow", "_document_id"}
     assert [(count.value, count.count) for count in results.facets["department"]] == [("Operations", 1)]
     assert results.facets["reviewed"][0].value.year == 2023
-    assert repr(results) == "<SearchResults: 1 answer, 1 document for 'bicycle ferry'>"
+    assert repr(results) == "<SearchResults: 1 document for 'bicycle ferry'>"
     assert repr(query_index.search("???")) == "<SearchResults: no documents for '???'>"
     assert repr(query_index.search(page_size=3)) == "<SearchResults: 4 documents, page 1 of 2>"
     assert (results[0], results[:1], len(results)) == (item, (item,), 1)

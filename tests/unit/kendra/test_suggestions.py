@@ -178,8 +178,8 @@ def test_where_a_value_has_what_was_typed(notes: Notes) -> None:
 
 def test_the_operations_of_a_client(client: Client, ferries: Index) -> None:
     uid = ferries.uid
-    client.query(IndexId=uid, QueryText="Bicycle fares", VisitorId="v1")
-    client.query(IndexId=uid, QueryText="bicycle fares", VisitorId="v2")
+    client.query(IndexId=uid, QueryText="Bicycle fares", VisitorId="v1", PageSize=1)
+    client.query(IndexId=uid, QueryText="bicycle fares", VisitorId="v2", PageSize=1)
     client.query(IndexId=uid, QueryText="crew swaps", UserContext={"UserId": "ana", "Groups": ["crew"]})
 
     def texts(typed: str, **members: Any) -> list[str]:
