@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ragvec.filters.nodes import EVERYTHING, Filter
-from ragvec.kendra.faqs.stored import ANSWER, FAQ_ID, QUESTION, questions_index
+from ragvec.filters.nodes import EVERYTHING, And, Filter, In
+from ragvec.kendra.faqs.stored import ANSWER, FAQ_ID, QUESTION, faqs_of, questions_index
 from ragvec.kendra.found import Confidence, FaqHit
+from ragvec.kendra.notes import Notes
 from ragvec.pipeline.passages import DOCUMENT_ID, SOURCE_URI
 from ragvec.store import Index
 from ragvec.text.words import words
@@ -43,16 +44,17 @@ def find_faqs(
 ) -> list[FaqHit]:
     """The rows of this index's FAQs whose question is `text`, or near it, best first; at most `most`.
 
-    `where` is held against the attributes of rows, which have those of documents. Nothing is read when the index has no
-    FAQs.
+    `where` is held against the attributes of rows, which have those of documents. A FAQ that is not ACTIVE, as one
+    whose adding was interrupted, has no rows here. Nothing is read when the index has no FAQs.
     """
     beside = questions_index(index)
     if beside is None or most < 1:
         return []
+    active = tuple(faq.id for faq in faqs_of(Notes(index)).values() if faq.status == "ACTIVE")
     vector = np.asarray(embed(text), dtype=np.float32)
     if not vector.any():  # no direction to look in: text without a word
         return []
-    hits = beside.query(vector, k=max(_CANDIDATES, most), where=where)
+    hits = beside.query(vector, k=max(_CANDIDATES, most), where=And((where, In(FAQ_ID, active))))
     asked = _stems(text)
     scored = [(_score(1.0 - hit.distance, asked, hit.metadata or {}), hit.key, hit.metadata or {}) for hit in hits]
     best = sorted((each for each in scored if each[0] >= least), key=lambda each: (-each[0], each[1]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -456,3 +458,40 @@ def test_indexes_fields_documents_and_faqs_outlive_the_process(tmp_path: Path) -
         )
         assert {item["Type"] for item in response["ResultItems"]} >= {"QUESTION_ANSWER", "DOCUMENT"}
         assert response["FacetResults"][0]["DocumentAttributeValueCountPairs"][0]["Count"] == 1
+
+
+_KILLED = """
+import os, sys
+from ragvec.kendra import QueryIndex
+from ragvec.pipeline.embedders import HashingEmbedder
+from ragvec.store import Store
+
+class Dying(HashingEmbedder):
+    def embed_documents(self, texts):
+        if "second batch" in texts[0]:
+            os._exit(9)
+        return super().embed_documents(texts)
+
+index = Store(sys.argv[1]).bucket("kept").index("pages")
+batches = ["first"] * 512 + ["second"] * 88
+rows = [{"question": f"question {n} of the {name} batch?", "answer": "x"} for n, name in enumerate(batches)]
+QueryIndex(index, embedder=Dying(64)).add_faq(rows, name="killed")
+"""
+
+
+def test_rows_of_a_faq_whose_adding_was_killed_are_not_found(tmp_path: Path) -> None:
+    embedder = HashingEmbedder(64)
+    with Store(tmp_path / "kept") as store:
+        index = store.bucket("kept").index("pages")
+        Pipeline(index=index, embedder=embedder).run([], progress=False)
+    child = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "kept")], capture_output=True, text=True)
+    assert child.returncode == 9, child.stderr
+    with Store(tmp_path / "kept") as store:
+        index = store.bucket("kept").index("pages")
+        beside = questions_index(index)
+        assert beside is not None
+        assert len(beside) == 512
+        asked = "question 3 of the first batch?"
+        assert find_faqs(index, asked, embed=embedder.embed_query) == []
+        QueryIndex(index, embedder=embedder).add_faq([{"question": asked, "answer": "whole"}], name="again")
+        assert [hit.answer for hit in find_faqs(index, asked, embed=embedder.embed_query)] == ["whole"]
