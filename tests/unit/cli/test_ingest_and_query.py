@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ragvec.kendra import QueryIndex
 from ragvec.pipeline.embedders import HashingEmbedder
+from ragvec.store import Store
 
 Run = Callable[..., Any]
 
@@ -380,3 +382,15 @@ def test_a_narrow_terminal_and_an_old_encoding_get_their_answer_too(process: Run
     assert process("stats", env={"PYTHONIOENCODING": "ascii"}).status == 0
     document = process("query", "work/notes", "newborn child", "--json", env={"PYTHONIOENCODING": "ascii"})
     assert document.json["total"] >= 1
+
+
+def test_a_faq_row_stands_in_front_for_people(filled: Run, store: Path) -> None:
+    with Store(store) as opened:
+        index = QueryIndex(opened.bucket("work").index("notes"))
+        index.add_faq([{"question": "How long is the leave for a newborn child?", "answer": "Eighteen weeks."}])
+    done = filled("query", "work/notes", "how long is the leave for a newborn child")
+    lines = done.out.splitlines()
+    assert "»  Eighteen weeks." in lines
+    assert lines.index("»  Eighteen weeks.") < next(n for n, line in enumerate(lines) if line.startswith("1. "))
+    plain = filled("query", "work/notes", "how long is the leave for a newborn child", "--json").json
+    assert [row["answer"] for row in plain["faqs"]] == ["Eighteen weeks."]
