@@ -54,7 +54,8 @@ def understood(search: Search, request: Request) -> Understood:
 
 
 def ranked(search: Search, request: Request, *, scale: Scale) -> tuple[Sequence[Found], Sequence[Found]]:
-    """The passages found, best first, and the documents that they make, best first."""
+    """The passages found, best first, and the documents that they make, best first. Of documents that another one
+    replaces there are no passages, so that nothing answers from them."""
     passages = ranked_passages(
         search.index,
         request,
@@ -64,7 +65,11 @@ def ranked(search: Search, request: Request, *, scale: Scale) -> tuple[Sequence[
         notes=search.notes,
         schema=search.schema,
     )
-    return passages, best_documents(passages, more=scale.more, versions=search.settings.versions)
+    documents = best_documents(passages, more=scale.more, versions=search.settings.versions)
+    if search.settings.versions is not None:
+        kept = {found.document_id for found in documents}
+        passages = [passage for passage in passages if passage.document_id in kept]
+    return passages, documents
 
 
 def answers(search: Search, request: Request, passages: Sequence[Found]) -> tuple[Answer, ...]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from kendra_corpus import BagOfStems, fill
 
+from ragvec.kendra.answers.reader import Levels, ReadSpan
 from ragvec.kendra.found import Found
+from ragvec.kendra.index import QueryIndex
+from ragvec.kendra.limits import NATIVE
 from ragvec.kendra.rank.documents import best_documents
 from ragvec.kendra.rank.versions import Versions, newest
+from ragvec.kendra.settings import Settings
+from ragvec.store import Store
 
 
 def left(documents: dict[str, dict[str, Any]], versions: Versions) -> str:
@@ -76,3 +83,28 @@ def test_nothing_is_left_out_unless_asked() -> None:
     found = [Found("a#0", "a", {"superseded_by": "b"}, 0.5), Found("b#0", "b", {}, 0.4)]
     assert [each.document_id for each in best_documents(found)] == ["a", "b"]
     assert [each.document_id for each in best_documents(found, versions=Versions())] == ["b"]
+
+
+class FirstWords:
+    """Reads the beginning of each passage."""
+
+    levels = Levels(least=0.0, high=0.5, very_high=0.9)
+
+    def read(self, question: str, passages: Sequence[str]) -> list[ReadSpan]:
+        return [ReadSpan(number, 0, 5, 1.0) for number in range(len(passages))]
+
+
+def test_nothing_answers_from_a_document_that_another_replaces(store: Store) -> None:
+    fares = [
+        {"id": "old", "title": "Fares", "text": "A day pass costs 8 crowns.", "superseded_by": "new"},
+        {"id": "new", "title": "Fares", "text": "A day pass costs 9 crowns."},
+    ]
+    index = fill(store, fares, types={"superseded_by": "STRING_VALUE"})
+
+    def answered(versions: Versions | None) -> set[str]:
+        settings = Settings(limits=NATIVE, journal=False, reader=FirstWords(), versions=versions)
+        found = QueryIndex(index, embedder=BagOfStems(), settings=settings).search("What does a day pass cost?")
+        return {answer.document_id for answer in found.answers}
+
+    assert answered(None) == {"old", "new"}
+    assert answered(Versions()) == {"new"}
