@@ -1,0 +1,1 @@
+"""Policies: their grammars, and who may do what by them."""
