@@ -20,6 +20,7 @@ from ragvec.engine.local.matches import MatchCache, Matches
 from ragvec.engine.local.newest import NewestRows
 from ragvec.engine.local.posting_feed import PostingFeed
 from ragvec.engine.local.postings import PostingView
+from ragvec.engine.local.recent import RecentRows
 from ragvec.engine.local.records import Records, StoredRow, owner_mark
 from ragvec.engine.local.segments import Segment, SegmentSet
 from ragvec.engine.local.text_feed import TextFeed, TextFeeds
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from ragvec.engine.local.plan import Part
 
 __all__ = ["Generation", "Snapshot"]
-
-_KEYS_KEPT = 65_536
 
 _log = logging.getLogger("ragvec.store")
 
@@ -140,7 +139,7 @@ class Generation:
         self._capacity: npt.NDArray[np.bool_] = np.ones(1024, dtype=np.bool_)
         self._snapshot: Snapshot | None = None
         self._latest: tuple[bytes, Snapshot] | None = None
-        self._keys: dict[int, str] = {}
+        self.recent = RecentRows(self.records, self.vectors)
         self._told = False
 
     def snapshot(self) -> Snapshot | None:
@@ -197,7 +196,7 @@ class Generation:
                 left = left[~inside]
         if len(left):
             numbers = rows[left].tolist()
-            stored = self._recent_keys(numbers)
+            stored = self.recent.keys(numbers)
             for at, row in zip(left.tolist(), numbers, strict=True):
                 found[at] = stored[row]
         return cast("list[str]", found)
@@ -240,18 +239,8 @@ class Generation:
                     found[row] = StoredRow(row, key, blob or None)
                 left = [row for row in left if row not in found]
         if left:
-            found.update(self.records.by_rows(left, metadata=True, whole=True))
+            found.update(self.recent.rows(left))
         return [found[row] for row in numbers]
-
-    def _recent_keys(self, rows: list[int]) -> dict[int, str]:
-        """The keys of at least these rows, which no segment has; those found once are kept."""
-        known = self._keys
-        missing = [row for row in rows if row not in known]
-        if missing:
-            if len(known) + len(missing) > _KEYS_KEPT:
-                known = self._keys = {row: known[row] for row in rows if row in known}
-            known.update((row, stored.key) for row, stored in self.records.by_rows(missing, metadata=False).items())
-        return known
 
     def postings_behind(self, rows: int) -> bool:
         """Whether so many rows wait for posting lists in files that `postings_view` should be called."""
@@ -273,7 +262,7 @@ class Generation:
         with self._lock:
             # A snapshot holds its generation: without this, only the garbage collector would free the files' maps.
             self._snapshot = self._latest = None
-        self._keys = {}
+        self.recent.forget()
         self.matches.clear()
         self.newest.forget()
 
