@@ -19,6 +19,7 @@ from ragvec.engine.local.catalog_rows import (
     PROPERTIES,
     STORE,
     TABLES,
+    TEXT,
     TOKEN_KEY_BYTES,
     CatalogReader,
     CatalogTable,
@@ -56,13 +57,12 @@ _encode = msgspec.json.encode
 _decode_spec = msgspec.json.Decoder(IndexSpec).decode
 _decode_text_fields = msgspec.json.Decoder(tuple[TextField, ...]).decode
 _UNCHECKED: Any = ...
-_TEXT = "text"
-"""The name of the configuration that lists the text fields."""
 
 
 class LocalCatalog:
     """`ragvec.engine.protocol.Catalog` on catalog.sqlite. `on_dropping` is told the uid of an index that is about to be
-    removed, in the transaction, and `on_drop` after it was; `on_text` that of one whose text fields have changed."""
+    removed, in the transaction, and `on_drop` after it was; `on_texting` is told the text fields that an index is about
+    to have, in the transaction, and `on_text` the uid of one whose text fields have changed."""
 
     def __init__(
         self,
@@ -73,12 +73,14 @@ class LocalCatalog:
         on_drop: Callable[[str], None],
         on_dropping: Callable[[str], None] = lambda _: None,
         on_text: Callable[[str], None] = lambda _: None,
+        on_texting: Callable[[IndexSpec, Sequence[TextField]], None] = lambda _spec, _fields: None,
     ) -> None:
         exists = folder.prepare(read_only=read_only)
         self._database = Database(folder.catalog, read_only=read_only)
         self._folder = folder
         self._on_create = on_create
-        self._on_drop, self._on_dropping, self._on_text = on_drop, on_dropping, on_text
+        self._on_drop, self._on_dropping = on_drop, on_dropping
+        self._on_text, self._on_texting = on_text, on_texting
         self._known: tuple[bytes | None, dict[tuple[str, str], IndexSpec]] = (None, {})
         self._known_settings: tuple[bytes | None, dict[str, Settings]] = (None, {})
         self._known_text: tuple[bytes | None, dict[str, tuple[TextField, ...]]] = (None, {})
@@ -160,7 +162,7 @@ class LocalCatalog:
                 )
             write_row(sql, INDEXES, (spec.uid, spec.bucket, spec.name, _encode(spec), _encode(tags)))
             if text:
-                write_row(sql, CONFIGURATIONS, (spec.uid, _TEXT, _encode(text)))
+                write_row(sql, CONFIGURATIONS, (spec.uid, TEXT, _encode(text)))
         try:
             self._on_create(spec)
         except (IndexNotFound, StoreError, OSError):
@@ -236,12 +238,18 @@ class LocalCatalog:
         self, uid: str, change: Callable[[tuple[TextField, ...]], Sequence[TextField]]
     ) -> tuple[TextField, ...]:
         with self._write() as sql:
-            _require_index(sql, uid)
-            changed = tuple(change(self._text_fields(sql, uid)))
+            row = self._reader.row(sql, INDEXES, "WHERE uid = ?", (uid,))
+            if row is None:
+                raise _no_index(uid)
+            known = self._text_fields(sql, uid)
+            changed = tuple(change(known))
+            self._on_texting(_spec(row), changed)
+            if changed == known:
+                return changed
             if changed:
-                write_row(sql, CONFIGURATIONS, (uid, _TEXT, _encode(changed)))
+                write_row(sql, CONFIGURATIONS, (uid, TEXT, _encode(changed)))
             else:
-                remove_rows(sql, CONFIGURATIONS, uid, _TEXT)
+                remove_rows(sql, CONFIGURATIONS, uid, TEXT)
         self._on_text(uid)
         return changed
 
@@ -377,7 +385,7 @@ class LocalCatalog:
     def _text_fields(self, sql: sqlite3.Connection, uid: str) -> tuple[TextField, ...]:
         if self._format(sql) < _FIRST_WITH_CHECKSUMS:
             return ()
-        row = self._reader.row(sql, CONFIGURATIONS, "WHERE uid = ? AND name = ?", (uid, _TEXT))
+        row = self._reader.row(sql, CONFIGURATIONS, "WHERE uid = ? AND name = ?", (uid, TEXT))
         return () if row is None else _decode_text_fields(row[2])
 
     def _property(self, sql: sqlite3.Connection, uid: str, name: str) -> Any:

@@ -34,6 +34,7 @@ __all__ = [
     "PROPERTIES",
     "STORE",
     "TABLES",
+    "TEXT",
     "TOKEN_KEY_BYTES",
     "CatalogReader",
     "CatalogTable",
@@ -82,6 +83,9 @@ CONFIGURATIONS = CatalogTable(
     "configurations", ("uid", "name", "value"), 2, "uid TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL"
 )
 """What of an index its owner may change after it was made, such as the keys searched as text; by name, JSON."""
+
+TEXT = "text"
+"""The name of the configuration that lists the text fields."""
 
 STORE = CatalogTable("store", ("name", "value"), 1, "name TEXT PRIMARY KEY, value BLOB NOT NULL")
 """What belongs to the store as a whole: `id` and `token_key`."""

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,14 +17,14 @@ import msgspec
 from ragvec.ann.backends import available_backend
 from ragvec.engine.local import forks
 from ragvec.engine.local.catalog import LocalCatalog
-from ragvec.engine.local.identity import IDENTITY_FILE, write_identity
+from ragvec.engine.local.identity import IDENTITY_FILE, read_identity, read_text_fields, same_index, write_identity
 from ragvec.engine.local.index import LocalIndex
 from ragvec.engine.local.layout import DROPPING_FILE, StoreFolder, sync_folder
 from ragvec.engine.local.maintenance import Maintenance
 from ragvec.engine.local.merging import LANES, Lane
 from ragvec.engine.local.reserve import keep_reserve, spends_reserve
 from ragvec.engine.local.tune import SETTINGS, Settings
-from ragvec.engine.protocol import IndexSpec
+from ragvec.engine.protocol import IndexSpec, TextField
 from ragvec.errors import Corrupted, IndexNotFound, StoreError
 
 __all__ = ["RECALL_TARGET", "LocalEngine"]
@@ -80,6 +80,7 @@ class LocalEngine:
             on_drop=self._drop,
             on_dropping=self._mark_dropping,
             on_text=self._text_changed,
+            on_texting=self._note_text,
         )
         if not read_only:
             self._sweep()
@@ -166,11 +167,20 @@ class LocalEngine:
         return index
 
     def _identify(self, folder: Path, spec: IndexSpec) -> None:
-        """Say in the folder what the index is, if nothing does yet. Raises StoreError."""
-        if (folder / IDENTITY_FILE).exists():
-            return
+        """Say in the folder what the index is, if nothing does yet, and which text fields it has, if that is not what
+        is said. Raises StoreError."""
         try:
-            write_identity(folder, spec)
+            text = self.catalog.text_fields(spec.uid)
+        except (Corrupted, IndexNotFound):
+            return  # `repair` writes it again; or the index was deleted just now by another process
+        try:
+            if not (folder / IDENTITY_FILE).exists():
+                write_identity(folder, spec, text)
+            elif _text_differs(folder, spec, text):
+                # Again as they are, in a transaction: another process may be changing them.
+                self.catalog.change_text_fields(spec.uid, tuple)
+        except IndexNotFound:
+            return
         except StoreError:
             if self._exists(spec.uid):
                 raise
@@ -218,6 +228,12 @@ class LocalEngine:
             sync_folder(folder)
         except OSError as error:
             _log.debug("`%s` is not noted as being removed: %s", folder, error)
+
+    def _note_text(self, spec: IndexSpec, fields: Sequence[TextField]) -> None:
+        """Note in the folder of an index which text fields it is about to have: they outlive the catalog."""
+        folder = self._folder.index(spec.uid)
+        if folder.is_dir():  # else it is being made, which notes them
+            write_identity(folder, spec, fields)
 
     def _text_changed(self, uid: str) -> None:
         with forks.operation(), self._lock:
@@ -267,6 +283,16 @@ class LocalEngine:
         except Corrupted as damage:
             _log.warning("Nothing is taken for deleted: %s", damage)
             return None
+
+
+def _text_differs(folder: Path, spec: IndexSpec, text: Sequence[TextField]) -> bool:
+    """Whether the folder of the index says that it has other text fields. What is damaged, or of another index, is left
+    for `verify` to find."""
+    try:
+        described = read_identity(folder)
+        return described is not None and same_index(described, spec) and read_text_fields(folder) != tuple(text)
+    except StoreError:
+        return False
 
 
 def _remove(folder: Path) -> None:

@@ -1,10 +1,11 @@
 """index.json: what an index is, in its own folder, so that a catalog that was lost can be made again.
 
-    {"format": 1, "crc": CRC-32 of the spec's JSON, "spec": {uid, bucket, name, dimension, metric, …}}
+    {"format": 1, "crc": CRC-32 of the spec's JSON, "spec": {uid, bucket, name, dimension, metric, …, text}}
 
-It lies beside the generations. It repeats the catalog, which counts where the two differ: what may change after an
-index was made (`index_mode`) may be older here. An index of a store that was made before there was this file has none
-until the store is migrated.
+It lies beside the generations. It repeats the catalog, which counts where the two differ: `index_mode`, which may
+change after an index was made, may be older here. The text fields are those of the last change; they stand within the
+spec so that its checksum covers them, and earlier versions pass over them. An index of a store that was made before
+there was this file has none until the store is migrated.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from __future__ import annotations
 import os
 import uuid
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from ragvec.engine.local.layout import sync_folder
 from ragvec.engine.local.sqlite import store_error
-from ragvec.engine.protocol import IndexSpec
+from ragvec.engine.protocol import IndexSpec, TextField
 from ragvec.errors import Corrupted, StoreTooNew
 
-__all__ = ["IDENTITY_FILE", "IDENTITY_TEMPORARY", "read_identity", "same_index", "write_identity"]
+__all__ = ["IDENTITY_FILE", "IDENTITY_TEMPORARY", "read_identity", "read_text_fields", "same_index", "write_identity"]
 
 IDENTITY_FILE = "index.json"
 IDENTITY_TEMPORARY = "index.json.tmp-"
@@ -36,17 +38,23 @@ class _Identity(msgspec.Struct, frozen=True):
     spec: msgspec.Raw
 
 
+class _Described(IndexSpec, frozen=True, kw_only=True, omit_defaults=False):
+    text: tuple[TextField, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
 class _Version(msgspec.Struct, frozen=True):
     format: int
 
 
-def write_identity(folder: Path, spec: IndexSpec) -> None:
-    """Say in `folder`, that of the index, what the index is; durable on return, and replaced as a whole.
+def write_identity(folder: Path, spec: IndexSpec, text: Sequence[TextField] = ()) -> None:
+    """Say in `folder`, that of the index, what the index is, and which of its fields are searched by text; durable on
+    return, and replaced as a whole.
 
     Raises:
         StoreFull, StoreReadOnly, StoreError: what was there is as it was.
     """
-    encoded = msgspec.json.encode(spec)
+    described = _Described(**msgspec.structs.asdict(spec), text=tuple(text) if text else msgspec.UNSET)
+    encoded = msgspec.json.encode(described)
     content = msgspec.json.encode(_Identity(_FORMAT, zlib.crc32(encoded), msgspec.Raw(encoded)))
     temporary = folder / f"{IDENTITY_TEMPORARY}{uuid.uuid4().hex}"
     try:
@@ -71,6 +79,22 @@ def read_identity(folder: Path) -> IndexSpec | None:
         Corrupted: the file does not match its checksum. StoreTooNew: a newer ragvec wrote it. StoreError: it cannot be
         read.
     """
+    found = _read(folder)
+    return None if found is None else _spec(found)
+
+
+def read_text_fields(folder: Path) -> tuple[TextField, ...]:
+    """The text fields that `write_identity` named for the index in `folder`; none where it named none, or where the
+    file was written before it could. Raises like `read_identity`."""
+    found = _read(folder)
+    return () if found is None or isinstance(found.text, msgspec.UnsetType) else found.text
+
+
+def _spec(described: _Described) -> IndexSpec:
+    return IndexSpec(**{name: getattr(described, name) for name in IndexSpec.__struct_fields__})
+
+
+def _read(folder: Path) -> _Described | None:
     path = folder / IDENTITY_FILE
     try:
         content = path.read_bytes()
@@ -88,7 +112,7 @@ def read_identity(folder: Path) -> IndexSpec | None:
         found = msgspec.json.decode(content, type=_Identity)
         if zlib.crc32(bytes(found.spec)) != found.crc:
             raise Corrupted(f"`{path}` does not match its checksum; the catalog has what it said", store=str(path))
-        return msgspec.json.decode(found.spec, type=IndexSpec)
+        return msgspec.json.decode(found.spec, type=_Described)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupted(f"`{path}` does not describe an index: {error}", store=str(path)) from error
 

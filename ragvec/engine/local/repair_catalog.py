@@ -21,6 +21,7 @@ from ragvec.engine.local.catalog_rows import (
     PROPERTIES,
     STORE,
     TABLES,
+    TEXT,
     CatalogTable,
     Values,
     create_tables,
@@ -28,11 +29,11 @@ from ragvec.engine.local.catalog_rows import (
     row_checksum,
     write_row,
 )
-from ragvec.engine.local.identity import read_identity
+from ragvec.engine.local.identity import read_identity, read_text_fields
 from ragvec.engine.local.layout import APPLICATION_ID, FORMAT, StoreFolder, is_uid, sync_folder
 from ragvec.engine.local.lost_found import LostFound
 from ragvec.engine.local.sqlite import Database, store_error
-from ragvec.engine.protocol import IndexSpec
+from ragvec.engine.protocol import IndexSpec, TextField
 from ragvec.errors import StoreError
 
 __all__ = ["rebuild_catalog", "take_in"]
@@ -60,6 +61,7 @@ def rebuild_catalog(folder: StoreFolder, kept: LostFound) -> list[str]:
             specs[uid] = spec
             rows[INDEXES.name].append(_index_row(spec))
             notes.append(f"index {spec.bucket}/{spec.name} taken from its own folder; its tags and properties are lost")
+    notes += _add_text_fields(folder, specs, rows[CONFIGURATIONS.name])
     buckets = {values[0] for values in rows[BUCKETS.name]}
     for bucket in sorted({spec.bucket for spec in specs.values()} - buckets):
         created = min(spec.created for spec in specs.values() if spec.bucket == bucket)
@@ -92,7 +94,24 @@ def take_in(folder: StoreFolder, spec: IndexSpec) -> str:
         if sql.execute("SELECT 1 FROM indexes WHERE bucket = ? AND name = ?", (spec.bucket, spec.name)).fetchone():
             spec = msgspec.structs.replace(spec, name=f"{spec.name}-{spec.uid[:8]}")
         write_row(sql, INDEXES, _index_row(spec))
+        if text := read_text_fields(folder.index(spec.uid)):
+            write_row(sql, CONFIGURATIONS, (spec.uid, TEXT, _encode(text)))
     return f"index {spec.bucket}/{spec.name} taken into the catalog; its tags and properties are lost"
+
+
+def _add_text_fields(folder: StoreFolder, specs: dict[str, IndexSpec], configurations: list[Values]) -> list[str]:
+    """Add the text fields that the folders of the indexes name to `configurations`, for those indexes of which the
+    catalog has none that are whole; returns notes of it."""
+    known = {values[0] for values in configurations if values[1] == TEXT}
+    notes = []
+    for uid, spec in specs.items():
+        text: tuple[TextField, ...] = ()
+        with suppress(StoreError):
+            text = read_text_fields(folder.index(uid)) if uid not in known else ()
+        if text:
+            configurations.append((uid, TEXT, _encode(text)))
+            notes.append(f"text fields of {spec.bucket}/{spec.name} taken from its own folder")
+    return notes
 
 
 def _index_row(spec: IndexSpec) -> Values:
