@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import islice
 
 import msgspec
 
@@ -87,12 +88,9 @@ def _sorted_matches(
 ) -> list[StoredRow]:
     records = snapshot.generation.records
     low, high = slots
-    stored = records.by_rows(list(snapshot.matching(where)), metadata=False, unsound=unsound).values()
-    chosen = sorted(
-        (row.key, row.row)
-        for row in stored
-        if (after is None or row.key > after) and low <= slot_of(row.key.encode()) < high
-    )[:limit]
+    listed = snapshot.generation.listed.of(where, snapshot.matching(where), unsound=unsound)
+    rest = islice(listed.pairs, listed.after(after), None)
+    chosen = list(islice((pair for pair in rest if low <= slot_of(pair[0].encode()) < high), limit))
     if not whole:
         return [StoredRow(row, key, None) for key, row in chosen]
     read = records.by_rows([row for _, row in chosen], metadata=True, whole=True)

@@ -16,6 +16,7 @@ from ragvec.ann.backends import AnnBackend
 from ragvec.engine.local.checked import require_own_vectors
 from ragvec.engine.local.cursors import Cursors
 from ragvec.engine.local.layout import GenerationFolder
+from ragvec.engine.local.listed import ListedKeys
 from ragvec.engine.local.matches import MatchCache, Matches
 from ragvec.engine.local.newest import NewestRows
 from ragvec.engine.local.posting_feed import PostingFeed
@@ -135,6 +136,7 @@ class Generation:
         self.text = TextFeeds(self.records, self.folder.text, fields=text_fields, read_only=read_only)
         self.matches = MatchCache()
         self.newest = NewestRows()
+        self.listed = ListedKeys(self.records)
         self._lock = threading.Lock()
         self._capacity: npt.NDArray[np.bool_] = np.ones(1024, dtype=np.bool_)
         self._snapshot: Snapshot | None = None
@@ -265,6 +267,7 @@ class Generation:
         self.recent.forget()
         self.matches.clear()
         self.newest.forget()
+        self.listed.forget()
 
     def _held(self, rows: int) -> int:
         """How many of the committed rows the vector file holds: all of them, unless it is damaged. The others are not
