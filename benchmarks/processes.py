@@ -102,7 +102,9 @@ def pin() -> None:
 def _environment(threads: int) -> dict[str, str]:
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     quiet = {"ANONYMIZED_TELEMETRY": "False", "GRPC_VERBOSITY": "ERROR", "RUST_LOG": "error"}
-    return {**os.environ, **{name: str(threads) for name in names}, **quiet}
+    # Whatever is asked here, packages start from compiled files as installed ones do, ours from a checkout too.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, **{name: str(threads) for name in names}, **quiet}
 
 
 def _reason(log: Path, code: int) -> str:

@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 __all__ = ["TermShapes", "distance", "near"]
 
-_ONES = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)
+_ONES: npt.NDArray[np.uint8] = (
+    np.unpackbits(np.arange(1 << 16, dtype="<u2").view(np.uint8)).reshape(-1, 16).sum(1, np.uint8)
+)
 
 
 class TermShapes:
