@@ -9,7 +9,15 @@ import msgspec
 
 from ragvec.api.dialects import Dialect
 from ragvec.api.names import Arn, bucket_arn, check_bucket_name, check_index_name, index_arn, parse_arn
-from ragvec.api.requests import BucketRequest, IndexRequest, QueryVectors, Request
+from ragvec.api.requests import (
+    BucketRequest,
+    CreateIndex,
+    CreateVectorBucket,
+    IndexRequest,
+    ListVectors,
+    QueryVectors,
+    Request,
+)
 from ragvec.engine.protocol import BucketInfo, Engine, IndexSpec
 from ragvec.errors import BucketNotFound, IndexNotFound, InvalidName, InvalidRequest, NotFound, ResourceNotFound
 
@@ -124,12 +132,18 @@ def resource(session: Session, arn: str) -> Resource:
 
 
 def actions(operation: str, request: Request) -> tuple[str, ...]:
-    """The actions that a policy of S3 must allow for a request: that of the operation, and GetVectors too for a query
-    that filters, returns metadata or searches texts, all of which tell what metadata hold."""
-    if isinstance(request, QueryVectors) and (
-        request.where is not None or request.return_metadata or request.query_texts is not None
-    ):
-        return operation, "GetVectors"
+    """The actions that a policy of S3 must allow for a request.
+
+    That of the operation; GetVectors too for a query that filters, returns metadata or searches texts, all of which
+    tell what metadata hold, and for a list with data or metadata; TagResource too where something is created with tags.
+    """
+    if isinstance(request, QueryVectors):
+        tells = request.where is not None or request.return_metadata or request.query_texts is not None
+        return (operation, "GetVectors") if tells else (operation,)
+    if isinstance(request, ListVectors):
+        return (operation, "GetVectors") if request.return_data or request.return_metadata else (operation,)
+    if isinstance(request, (CreateVectorBucket, CreateIndex)) and request.tags:
+        return operation, "TagResource"
     return (operation,)
 
 

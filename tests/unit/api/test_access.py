@@ -33,5 +33,19 @@ def test_a_query_that_tells_of_metadata_needs_get_vectors_too(arguments: dict[st
     assert needed("QueryVectors", topK=1, **arguments) == ("QueryVectors", *more)
 
 
+@pytest.mark.parametrize("told", [{"returnData": True}, {"returnMetadata": True}])
+def test_a_list_with_more_than_keys_needs_get_vectors_too(told: dict[str, Any]) -> None:
+    assert needed("ListVectors", **told) == ("ListVectors", "GetVectors")
+    assert needed("ListVectors", **dict.fromkeys(told, False)) == ("ListVectors",)
+
+
+def test_creation_with_tags_needs_tag_resource_too() -> None:
+    index = {"indexName": "pages", "dataType": "float32", "dimension": 1, "distanceMetric": "cosine"}
+
+    for operation, arguments in (("CreateVectorBucket", {"vectorBucketName": "docs"}), ("CreateIndex", index)):
+        assert needed(operation, **arguments, tags={"a": "b"}) == (operation, "TagResource")
+        assert needed(operation, **arguments, tags={}) == (operation,)
+
+
 def test_other_operations_need_their_own_action() -> None:
-    assert needed("ListVectors", returnMetadata=True) == ("ListVectors",)
+    assert needed("GetVectors", keys=["a"], returnMetadata=True) == ("GetVectors",)
