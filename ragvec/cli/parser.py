@@ -18,6 +18,7 @@ from ragvec.cli import (
     migrate,
     query,
     repair,
+    serve,
     stats,
     vectors,
     verify,
@@ -107,6 +108,7 @@ def build() -> argparse.ArgumentParser:
         repair,
         compact,
         migrate,
+        serve,
         version,
         demo,
     ):

@@ -1,0 +1,253 @@
+"""The ASGI application: reads requests within their limits, has them handled in threads, writes replies, counts, logs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ragvec.errors import RagvecError
+from ragvec.server.access_log import AccessLog, Entry
+from ragvec.server.handle import Begun, Handled, Handler
+from ragvec.server.messages import HttpReply, HttpRequest
+from ragvec.server.metrics import Figures
+from ragvec.server.refusals import BodyTooLarge, MalformedBody, RequestTimeout, TooManyRequests
+from ragvec.server.settings import ServerLimits
+
+__all__ = ["App"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+OWN_PATHS = frozenset({"/health", "/ready", "/metrics"})
+SMALL = 64 << 10
+"""Bytes of a body that the event loop itself decodes and verifies: within half a millisecond."""
+CLIENT_GONE = 499
+"""What the log says of a request whose client went away before its end."""
+
+
+class _Gone(Exception):
+    """The client has closed the connection."""
+
+
+class App:
+    """Answers requests by `handler`; those to `OWN_PATHS` that are not signed go to `own`.
+
+    What reads no more than its own memory happens on the event loop, operations in `limits.threads` threads.
+    """
+
+    def __init__(
+        self, handler: Handler, *, own: Application, limits: ServerLimits, figures: Figures, log: AccessLog
+    ) -> None:
+        self._handler = handler
+        self._own = own
+        self._limits = limits
+        self._figures = figures
+        self._log = log
+        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="operation")
+        self._in_work = 0
+        self._held = 0
+
+    def close(self) -> None:
+        """Wait for what is in work."""
+        self._threads.shutdown()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"Expected a scope of type http, got {scope['type']!r}")
+        began, wall = time.perf_counter(), time.time()
+        request_id = os.urandom(12).hex().upper()
+        request = _head(scope)
+        if request.raw_path in OWN_PATHS and request.method in ("GET", "HEAD") and not _is_signed(request):
+            await self._own(scope, receive, send)
+            return
+        body = _Body(receive, self._limits)
+        self._in_work += 1
+        self._figures.set("~ragvec_http_in_work", self._in_work)
+        handled: Handled | None = None
+        try:
+            handled = await self._handled(request, body, request_id)
+            await _send(handled.reply, send)
+        except _Gone:
+            pass
+        finally:
+            self._in_work -= 1
+            self._figures.set("~ragvec_http_in_work", self._in_work)
+            self._held -= body.counted
+            self._note(request, body, handled, request_id=request_id, wall=wall, began=began)
+
+    async def _handled(self, request: HttpRequest, body: _Body, request_id: str) -> Handled:
+        handler = self._handler
+        try:
+            if self._in_work > self._limits.threads + self._limits.waiting:
+                raise TooManyRequests("Too many requests are waiting; try again later")
+            declared = body.declared(request)
+            if self._held + declared > self._limits.bodies:
+                raise TooManyRequests("Too many bytes of requests are waiting; try again later")
+            self._held += declared
+            body.counted = declared
+            content = await body.read()
+            if len(content) > body.counted:
+                self._held += len(content) - body.counted
+                body.counted = len(content)
+        except RagvecError as error:
+            if isinstance(error, TooManyRequests):
+                self._figures.add("ragvec_http_refused_total")
+            return handler.refuse(request, error, request_id=request_id)
+        if content:
+            request = HttpRequest(
+                method=request.method,
+                raw_path=request.raw_path,
+                raw_query=request.raw_query,
+                headers=request.headers,
+                body=content,
+                client=request.client,
+                secure=request.secure,
+            )
+        loop = asyncio.get_running_loop()
+        if len(content) > SMALL:
+            return await loop.run_in_executor(self._threads, _whole, handler, request, request_id)
+        begun = handler.begin(request, request_id=request_id)
+        if not isinstance(begun, Begun):
+            return begun
+        return await loop.run_in_executor(self._threads, handler.finish, begun)
+
+    def _note(
+        self,
+        request: HttpRequest,
+        body: _Body,
+        handled: Handled | None,
+        *,
+        request_id: str,
+        wall: float,
+        began: float,
+    ) -> None:
+        seconds = time.perf_counter() - began
+        status = handled.reply.status if handled is not None else CLIENT_GONE
+        sent = len(handled.reply.body) if handled is not None else 0
+        dialect, operation = (handled.dialect, handled.operation) if handled is not None else ("", "")
+        self._figures.answered(dialect, operation, status, seconds=seconds, received=body.received, sent=sent)
+        if self._log.on:
+            self._log.add(
+                Entry(
+                    time=wall,
+                    request_id=request_id,
+                    client=request.client,
+                    method=request.method,
+                    path=request.raw_path[:512],
+                    status=status,
+                    microseconds=round(seconds * 1e6),
+                    received=body.received,
+                    sent=sent,
+                    dialect=dialect,
+                    operation=operation,
+                    user=handled.user if handled is not None else "",
+                    error=handled.error if handled is not None else "",
+                )
+            )
+
+
+class _Body:
+    """The body of a request as it arrives. `counted` is what it counts for in the sum of all bodies."""
+
+    def __init__(self, receive: Receive, limits: ServerLimits) -> None:
+        self._receive = receive
+        self._limits = limits
+        self.received = 0
+        self.counted = 0
+
+    def declared(self, request: HttpRequest) -> int:
+        """The length that the headers tell; 0 where they tell none.
+
+        Raises:
+            BodyTooLarge, MalformedBody: it is more than the server takes, or encoded in a way that it does not know.
+        """
+        encoding = request.header("content-encoding")
+        if encoding not in (None, "", "identity", "aws-chunked"):
+            raise MalformedBody(f"Expected a body without Content-Encoding, got {encoding!r}", path="Content-Encoding")
+        text = request.header("content-length")
+        if text is None:
+            return 0
+        if not (text.isascii() and text.isdigit()):
+            raise MalformedBody(f"Expected Content-Length to be a number, got {text[:40]!r}", path="Content-Length")
+        if len(text) > 18 or int(text) > self._limits.body:
+            raise self._too_large(f"{text[:40]} bytes")
+        return int(text)
+
+    async def read(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            BodyTooLarge, RequestTimeout: it is longer than the server takes, or does not arrive in time. _Gone: the
+            client has gone.
+        """
+        message = await self._first()
+        content: bytes = message.get("body", b"")
+        self.received = len(content)
+        if not message.get("more_body"):
+            return content
+        try:
+            return await asyncio.wait_for(self._rest(content), self._limits.body_time)
+        except asyncio.TimeoutError:
+            raise RequestTimeout(
+                f"The body did not arrive within {self._limits.body_time:g} s: {self.received} bytes did"
+            ) from None
+
+    async def _first(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        return message
+
+    async def _rest(self, first: bytes) -> bytes:
+        parts = [first]
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            parts.append(message.get("body", b""))
+            self.received += len(parts[-1])
+            if self.received > self._limits.body:
+                raise self._too_large("more")
+            if not message.get("more_body"):
+                return b"".join(parts)
+
+    def _too_large(self, got: str) -> BodyTooLarge:
+        return BodyTooLarge(f"Expected a body of at most {self._limits.body} bytes, got {got}", path="Content-Length")
+
+
+def _whole(handler: Handler, request: HttpRequest, request_id: str) -> Handled:
+    return handler.handle(request, request_id=request_id)
+
+
+def _head(scope: Scope) -> HttpRequest:
+    """The request without its body."""
+    client = scope.get("client")
+    return HttpRequest(
+        method=scope["method"],
+        raw_path=scope["raw_path"].decode("latin-1"),
+        raw_query=scope["query_string"].decode("latin-1"),
+        headers=tuple(
+            [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in scope["headers"]]
+        ),
+        client=client[0] if client else "",
+        secure=scope["scheme"] == "https",
+    )
+
+
+def _is_signed(request: HttpRequest) -> bool:
+    return request.header("authorization") is not None or bool(request.raw_query)
+
+
+async def _send(reply: HttpReply, send: Send) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    if reply.status >= 200 and reply.status not in (204, 304):
+        headers.append((b"content-length", str(len(reply.body)).encode("ascii")))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
