@@ -102,7 +102,8 @@ def _signature(request: HttpRequest, parts: _Parts, key: bytes, host: str) -> by
         given.setdefault(name.lower(), value)
     parameters = {name: _found(given.get(name), "parameter", name) for name in parts.parameters}
     headers = {name: host if name == "host" else _found(request.header(name), "header", name) for name in parts.headers}
-    text = f"{request.method.lower()}\n{request.path}\n{_joined(parameters)}\n{_joined(headers)}\n"
+    listed = f"{_joined(parameters, encoding='utf-8')}\n{_joined(headers, encoding='latin-1')}"
+    text = f"{request.method.lower()}\n{request.path}\n{listed}\n"
     digest = hashlib.sha1(text.encode(errors="replace")).hexdigest()
     return _hmac(key, f"sha1\n{parts.sign_time}\n{digest}\n")
 
@@ -138,11 +139,11 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.lower() for name in text.split(";") if name))
 
 
-def _joined(pairs: dict[str, str]) -> str:
-    # Header values reach here as Latin-1 of the bytes that were sent.
+def _joined(pairs: dict[str, str], *, encoding: str) -> str:
+    """Names and values, percent-encoded; `encoding` is how the text was made of the bytes that were sent."""
     coded = {
         quote(name, safe="-_.~", errors="replace").lower(): quote(
-            value, safe="-_.~", encoding="latin-1", errors="replace"
+            value, safe="-_.~", encoding=encoding, errors="replace"
         )
         for name, value in pairs.items()
     }
