@@ -4,7 +4,8 @@
 
 A passage is six glosses of WordNet in a row, about 80 words, with the vector of the first; four passages are a
 document, whose title is its first word. Questions are the definitions of records held out of the rows, with their
-vectors, so nothing is embedded here. The filter lets about half of the documents through. Each line of the table does
+vectors, so nothing is embedded here. The filter lets about half of the documents through. One document in four is
+public, the others are for one group each of three; the user is in two of these. Each line of the table does
 what the one above does and something more; the times are of the same questions, one after the other, after a first
 round that is not counted. Without the folder of real embeddings (see RAGVEC_TEST_DATA) vectors and words are made up.
 """
@@ -29,7 +30,9 @@ from rich.table import Table
 import ragvec
 from benchmarks.records import made_up, real_folder, wordnet
 from ragvec.filters.nodes import Compare
+from ragvec.kendra.access import access_metadata, note_levels, read_access
 from ragvec.kendra.index import QueryIndex
+from ragvec.kendra.limits import KENDRA
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.rank.candidates import candidates, sought
 from ragvec.kendra.rank.documents import best_documents
@@ -54,6 +57,7 @@ FACETS = ["lexname", "pos"]
 CHUNK = 5_000
 QUERIES = 200
 LONGEST = 20
+USER: dict[str, Any] = {"user": "alice", "groups": ["group 1", "group 2"]}
 
 
 class Corpus(msgspec.Struct, frozen=True, eq=False):
@@ -125,6 +129,7 @@ def filled(index: Index, given: Corpus) -> None:
             [passage.to_metadata() for passage in passages],
         )
     index.set_property(EMBEDDER_PROPERTY, {"name": NAME, "dimension": given.vectors.shape[1]})
+    note_levels(Notes(index), 1)
     types = {"lexname": "STRING_VALUE", "pos": "STRING_VALUE", "serial": "LONG_VALUE", "lemma": "STRING_VALUE"}
     index.set_property(ATTRIBUTES_PROPERTY, {**BUILT_IN_TYPES, **types})
     index.optimize()
@@ -135,6 +140,9 @@ def _passage(given: Corpus, number: int) -> Passage:
     own = given.metadata[document * PASSAGES]
     text = " ".join(given.texts[number : number + GLOSSES])
     attributes = {name: own[name] for name in ("lexname", "pos", "serial", "lemma")}
+    group = document % 4
+    entries = [{"Name": f"group {group}", "Type": "GROUP", "Access": "ALLOW"}] if group else []
+    access = access_metadata(read_access({"AccessControlList": entries}, limits=KENDRA), configuration=None)
     return Passage(
         document_id=f"d{document:06d}",
         number=place,
@@ -143,7 +151,7 @@ def _passage(given: Corpus, number: int) -> Passage:
         end=place * 1000 + len(text),
         text=text,
         hash="0" * 32,
-        attributes={"_document_title": str(own["lemma"]), "_language_code": "en", **attributes},
+        attributes={"_document_title": str(own["lemma"]), "_language_code": "en", **attributes, **access},
     )
 
 
@@ -191,6 +199,7 @@ def measured(index: Index, given: Corpus) -> dict[str, list[float]]:
         "search, with highlights": lambda text: searched.search(text, where=where, answers=False),
         "search, with two facets": lambda text: searched.search(text, where=where, facets=FACETS, answers=False),
         "search, with answers too": lambda text: searched.search(text, where=where, facets=FACETS),
+        "search, for a user": lambda text: searched.search(text, where=where, facets=FACETS, answers=False, **USER),
     }
     questions = list(given.questions)
     found = {name: timed(step, questions) for name, step in steps.items()}

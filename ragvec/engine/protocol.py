@@ -135,7 +135,8 @@ class TextQuery(msgspec.Struct, frozen=True):
 
 class TextRanking(msgspec.Struct, frozen=True, eq=False):
     """The rows in which a term of one text query occurs, best first, ties by key: `rows` uint32 (n,), `scores` float32
-    (n,): BM25, see `ragvec.text.bm25`, with the statistics of the live rows, whatever the filter.
+    (n,): BM25, see `ragvec.text.bm25`, with the statistics of the live rows that satisfy `counted`, whatever the other
+    filter.
 
     `once` is the score of a text of average length with each of the terms once in it, 0 where nothing was sought."""
 
@@ -268,10 +269,14 @@ class IndexEngine(Protocol):
         texts: Sequence[TextQuery],
         depth: int,
         where: Filter = EVERYTHING,
+        counted: Filter = EVERYTHING,
         effort: float = 1.0,
     ) -> Ranked:
         """The at most `depth` best rows for each text and for the `vector` float32 (dimension,), of those that satisfy
         the filter, all of one moment.
+
+        How rare a word is and how long texts are counts over the rows that satisfy `counted`: those that the asker may
+        see, so that scores tell nothing of the others.
 
         Raises:
             InvalidRequest: a text asks for a key that is no text field. MissingExtra: the library that tells the words

@@ -7,7 +7,8 @@ The score of a row is the sum over the query's terms of
 
 with k1 = 1.2 and b = 0.75 (Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009; idf as
 Lucene has it, which is never negative). `documents`, `df` and the average length are those of the rows that live, so a
-score does not depend on what was deleted or replaced before.
+score does not depend on what was deleted or replaced before; or of some of these, so that for who may see no others it
+does not depend on the rest.
 
 Frequent terms are not read through: the rows are chosen by the rarer ones, and only for these the frequent ones are
 looked up. As long as the k-th score is above what any other row could still have, that is the same (MaxScore; Turtle
@@ -77,13 +78,22 @@ class Scored(NamedTuple):
 class Statistics:
     """Of the live rows in `lists`: how many have text, how long it is on average, and in how many a term occurs.
 
-    `lists` cover the rows from 0 on without gap; `dead` are rows that do not count, uint32 ascending. For any thread.
+    `lists` cover the rows from 0 on without gap; `dead` are rows that do not count, uint32 ascending. With `counted`,
+    bool (rows,), only rows that are set there count, and these live. For any thread.
     """
 
-    def __init__(self, lists: Sequence[Lists], *, dead: RowArray) -> None:
+    def __init__(self, lists: Sequence[Lists], *, dead: RowArray, counted: npt.NDArray[np.bool_] | None = None) -> None:
         self.lists = tuple(lists)
-        self._dead = [dead[np.searchsorted(dead, part.first) : np.searchsorted(dead, part.last)] for part in lists]
         self._known: dict[str, _Term] = {}
+        self._counted = counted
+        if counted is not None:
+            self._dead: list[RowArray] = []
+            lengths = [part.lengths[counted[part.first : part.last]] for part in lists]
+            self.documents = sum(int(np.count_nonzero(part)) for part in lengths)
+            total = sum(int(part.sum(dtype=np.int64)) for part in lengths)
+            self.average_length = total / self.documents if self.documents else 1.0
+            return
+        self._dead = [dead[np.searchsorted(dead, part.first) : np.searchsorted(dead, part.last)] for part in lists]
         self.documents = sum(part.documents for part in lists)
         tokens = sum(part.tokens for part in lists)
         for part, gone in zip(lists, self._dead, strict=True):
@@ -116,17 +126,24 @@ class Statistics:
         found = self._known.get(text)
         if found is None:
             where = [(part, there) for part in self.lists if (there := part.find(text)) is not None]
-            gone_of = dict(zip(map(id, self.lists), self._dead, strict=True))
-            frequency = sum(
-                len(there.rows) - _common(there.rows, gone_of[id(part)] - np.uint32(part.first))
-                for part, there in where
-            )
+            frequency = self._in_rows(where)
             idf = math.log1p((self.documents - frequency + 0.5) / (frequency + 0.5))
             found = _Term(idf * (K1 + 1), where, frequency)
             if len(self._known) >= _MOST_KNOWN:
                 self._known = {}
             self._known[text] = found
         return found
+
+    def _in_rows(self, where: list[tuple[Lists, Occurrences]]) -> int:
+        """In how many rows that count a term with these lists occurs."""
+        if self._counted is not None:
+            return sum(
+                int(np.count_nonzero(self._counted[part.first : part.last][there.rows])) for part, there in where
+            )
+        gone_of = dict(zip(map(id, self.lists), self._dead, strict=True))
+        return sum(
+            len(there.rows) - _common(there.rows, gone_of[id(part)] - np.uint32(part.first)) for part, there in where
+        )
 
 
 class _Term(NamedTuple):

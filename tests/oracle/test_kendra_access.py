@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragvec.kendra import Client, Scale, Settings
+from ragvec.kendra import Client, QueryIndex, Scale, Settings
 from ragvec.kendra.access import access_metadata, note_levels, read_access
 from ragvec.kendra.access.configurations import AccessConfiguration, Configurations
 from ragvec.kendra.limits import KENDRA
@@ -218,20 +218,6 @@ def without_ids(value: Any) -> Any:
     return value
 
 
-def without_ranks(response: Any) -> Any:
-    """As `without_ids`, less what depends on how frequent words are: these count over all documents."""
-
-    def unranked(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: unranked(inner) for name, inner in value.items() if name not in ("ScoreAttributes",)}
-        return [unranked(inner) for inner in value] if isinstance(value, list) else value
-
-    plain = unranked(without_ids(response))
-    documents = [item for item in plain["ResultItems"] if item.get("Type") == "DOCUMENT"]
-    plain["ResultItems"] = sorted((item["DocumentId"], item["DocumentTitle"]["Text"]) for item in documents)
-    return plain
-
-
 FILTERS = st.sampled_from(
     [
         None,
@@ -325,14 +311,34 @@ def test_passages_are_retrieved_as_if_nothing_else_were_there(
     assert without_ids(whole) == without_ids(part)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(caller=CALLER, request=QUERIES)
-def test_found_by_words_is_the_same_in_another_order(by_words: Pair, caller: int, request: dict[str, Any]) -> None:
-    # Answers are read from the passages that rank first.
-    everything = {**present(**request), "PageNumber": 1, "PageSize": 100, "QueryResultTypeFilter": "DOCUMENT"}
-    everything.pop("CollapseConfiguration", None)  # which document stands for its group is a matter of rank
-    whole, part = by_words.ask("query", caller, everything)
-    assert without_ranks(whole) == without_ranks(part)
+def test_words_count_as_if_nothing_else_were_there(by_words: Pair, caller: int, request: dict[str, Any]) -> None:
+    whole, part = by_words.ask("query", caller, present(**request))
+    assert without_ids(whole) == without_ids(part)
+
+
+@settings(max_examples=40, deadline=None)
+@given(caller=CALLER, request=st.fixed_dictionaries(SHARED | {"QueryText": TEXTS.filter(bool)}))
+def test_passages_with_the_words_are_retrieved_as_if_nothing_else_were_there(
+    by_words: Pair, caller: int, request: dict[str, Any]
+) -> None:
+    whole, part = by_words.ask("retrieve", caller, present(**request))
+    assert without_ids(whole) == without_ids(part)
+
+
+@pytest.mark.parametrize("caller", range(4))
+@pytest.mark.parametrize("text", ["ferry", "crew of the lifeboat at the harbour", "morning fares tram"])
+def test_scores_tell_nothing_of_what_is_hidden(by_words: Pair, caller: int, text: str) -> None:
+    def explained(index: Index, **asker: Any) -> Any:
+        settings = Settings(scale=ALL_RELATED, language=None)
+        return QueryIndex(index, embedder=BagOfStems(), settings=settings).explain(text, most=50, **asker)
+
+    asker = CALLERS[caller]
+    whole = explained(by_words.whole, user=asker.get("UserId"), groups=asker.get("Groups", []))
+    assert whole == explained(by_words.parts[caller])
+    assert "BM25" in repr(whole)
+    assert whole != explained(by_words.whole)
 
 
 @pytest.mark.parametrize("caller", range(len(CALLERS)))

@@ -200,6 +200,7 @@ class LocalIndex:
         texts: Sequence[TextQuery],
         depth: int,
         where: Filter = EVERYTHING,
+        counted: Filter = EVERYTHING,
         effort: float = 1.0,
     ) -> Ranked:
         with self._guarded:
@@ -210,6 +211,7 @@ class LocalIndex:
                 texts=texts,
                 depth=depth,
                 where=where,
+                counted=counted,
                 recall_target=target,
                 effort=effort * factor,
             )
@@ -218,7 +220,7 @@ class LocalIndex:
         self, rows: RowArray, *, ranked: Ranked, vector: FloatVector | None, texts: Sequence[TextQuery]
     ) -> RowScores:
         with self._guarded:
-            return scores(ranked.moment, rows, vector=vector, texts=texts)
+            return scores(*ranked.moment, rows, vector=vector, texts=texts)
 
     def near_terms(self, key: str, terms: Sequence[str], *, most: Sequence[int], where: Filter) -> NearTerms:
         with self._guarded:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -30,15 +29,18 @@ _FEW = 8
 """Where fewer than one in so many rows match a filter, these are looked up in the lists; else the lists are read, and
 rows that do not match passed over."""
 
+_STATISTICS = "text statistics"
+
 _SHOWN = 12
 """Terms that `explain` names."""
 
 
 class _Asked(NamedTuple):
-    """A text query taken apart: `terms` with their weights."""
+    """A text query taken apart: `terms` with their weights, `counted` the rows that statistics are of, None for all."""
 
     feed: TextFeed
     terms: Mapping[str, float]
+    counted: Matches | None
 
 
 def rank(
@@ -50,10 +52,11 @@ def rank(
     where: Filter,
     recall_target: float,
     effort: float,
+    counted: Filter = EVERYTHING,
     trace: Trace | None = None,
 ) -> Ranked:
     """As `ragvec.engine.protocol.IndexEngine.rank`."""
-    asked = [_asked(snapshot, text) for text in texts]
+    asked = [_asked(snapshot, text, counted=counted) for text in texts]
     matches = None if where is EVERYTHING or where == EVERYTHING else snapshot.matches(where)
     if trace is not None and asked and matches is not None:
         trace.step("filter", rows=snapshot.rows, candidates=matches.count)
@@ -69,16 +72,18 @@ def rank(
             effort=effort,
             trace=trace,
         )
-    return Ranked(snapshot.generation.number, rankings, near, snapshot)
+    return Ranked(snapshot.generation.number, rankings, near, (snapshot, counted))
 
 
-def scores(snapshot: Snapshot, rows: RowArray, *, vector: FloatVector | None, texts: Sequence[TextQuery]) -> RowScores:
+def scores(
+    snapshot: Snapshot, counted: Filter, rows: RowArray, *, vector: FloatVector | None, texts: Sequence[TextQuery]
+) -> RowScores:
     """As `ragvec.engine.protocol.IndexEngine.scores`."""
     order = np.argsort(rows, kind="stable")
     ascending = rows[order]
     found = []
     for text in texts:
-        one = _asked(snapshot, text)
+        one = _asked(snapshot, text, counted=counted)
         scored = np.zeros(len(rows), np.float32)
         if len(rows):
             use = partial(top, query=one.terms, k=len(ascending), among=ascending)
@@ -153,10 +158,13 @@ def text_stats(snapshot: Snapshot) -> tuple[TextStats, ...]:
     return tuple(found)
 
 
-def _asked(snapshot: Snapshot, text: TextQuery) -> _Asked:
+def _asked(snapshot: Snapshot, text: TextQuery, *, counted: Filter) -> _Asked:
     feed = snapshot.generation.text.of(text.key)
     terms = feed.analyzer.query(text.text)
-    return _Asked(feed, {term: weight * text.weight for term, weight in terms.items()})
+    matches = None if counted == EVERYTHING else snapshot.matches(counted)
+    if matches is not None and matches.count == snapshot.live:
+        matches = None
+    return _Asked(feed, {term: weight * text.weight for term, weight in terms.items()}, matches)
 
 
 def _ranking(
@@ -197,19 +205,28 @@ def _ranking(
 def _with_lists(snapshot: Snapshot, asked: _Asked, use: Callable[[Statistics], T]) -> T:
     """What `use` makes of the statistics of a snapshot; lists that prove to be damaged meanwhile are made anew."""
     try:
-        return use(_statistics(snapshot, asked.feed))
+        return use(_statistics(snapshot, asked))
     except Corrupted as damage:
         asked.feed.recover(damage)
-        with suppress(KeyError):
-            del snapshot.texts[asked.feed]
-        return use(_statistics(snapshot, asked.feed))
+        _kept(snapshot, asked).pop(asked.feed, None)
+        return use(_statistics(snapshot, asked))
 
 
-def _statistics(snapshot: Snapshot, feed: TextFeed) -> Statistics:
-    found = snapshot.texts.get(feed)
+def _statistics(snapshot: Snapshot, asked: _Asked) -> Statistics:
+    kept, feed = _kept(snapshot, asked), asked.feed
+    found = kept.get(feed)
     if found is None:
-        found = snapshot.texts[feed] = Statistics(feed.lists(snapshot.rows), dead=array_of(snapshot.dead))
+        mask = None if asked.counted is None else asked.counted.mask
+        found = kept[feed] = Statistics(feed.lists(snapshot.rows), dead=array_of(snapshot.dead), counted=mask)
     return found
+
+
+def _kept(snapshot: Snapshot, asked: _Asked) -> dict[TextFeed, Statistics]:
+    """Where statistics of such rows are kept: with the snapshot, or with the matches of the filter in it."""
+    if asked.counted is None:
+        return snapshot.texts
+    kept: dict[TextFeed, Statistics] = asked.counted.searches.setdefault(_STATISTICS, {})
+    return kept
 
 
 def _by_key(snapshot: Snapshot, rows: RowArray, found: FloatVector, *, depth: int) -> tuple[RowArray, FloatVector]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragvec.engine.protocol import IndexEngine, Ranked, TextQuery
-from ragvec.filters.nodes import Filter
+from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.kendra.relevance import Scale
 from ragvec.pipeline.passages import DOCUMENT_TITLE, HEADING, TEXT
 from ragvec.types import FloatVector, RowArray
@@ -76,13 +76,15 @@ def candidates(
     depth: int,
     where: Filter,
     scale: Scale,
+    access: Filter = EVERYTHING,
 ) -> Candidates:
     """The `depth` best rows of each ranking that satisfy `where`, together, in ascending order; less those that cannot
-    come up to the floor of the scale, whatever the rankings that they are not in would give them.
+    come up to the floor of the scale, whatever the rankings that they are not in would give them. How rare a word is
+    counts over the rows that satisfy `access`.
 
     Raises as `IndexEngine.rank`.
     """
-    ranked = engine.rank(vector=vector, texts=queries, depth=depth, where=where)
+    ranked = engine.rank(vector=vector, texts=queries, depth=depth, where=where, counted=access)
     lists = [(ranking.rows, ranking.scores.astype(np.float64)) for ranking in ranked.texts]
     if ranked.vector is not None:
         lists.append((ranked.vector.rows, 1.0 - ranked.vector.distances.astype(np.float64)))

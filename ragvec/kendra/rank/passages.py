@@ -119,7 +119,13 @@ def ranked_with_trail(
     for attempt in range(_ATTEMPTS):
         engine = index.bucket.store.engine.index(index.spec)
         among = candidates(
-            engine, vector=vector, queries=queries, depth=settings.depth, where=request.where, scale=scale
+            engine,
+            vector=vector,
+            queries=queries,
+            depth=settings.depth,
+            where=request.where,
+            scale=scale,
+            access=request.access,
         )
         floor = scale.floor(best=float(among.base.max(initial=0.0)))
         chosen = _above(among.base, floor, most=settings.depth)
