@@ -13,7 +13,7 @@ from ragvec.errors import RagvecError
 from ragvec.server.dialects.face import Call, Face, Service
 from ragvec.server.messages import HttpReply, HttpRequest
 from ragvec.server.policy.permission import Authorizer
-from ragvec.server.refusals import InvalidSessionToken, NotSigned, UnknownAccessKey
+from ragvec.server.refusals import ExpiredSessionToken, InvalidSessionToken, NotSigned, UnknownAccessKey
 from ragvec.server.users import User, Users
 
 __all__ = ["Begun", "Handled", "Handler"]
@@ -120,7 +120,7 @@ class Handler:
         if not _same_token(claim.session_token, user.session_token):
             raise InvalidSessionToken("The session token of the request is not that of its access key")
         if user.expires is not None and now >= user.expires:
-            raise InvalidSessionToken("The session token of the request has expired")
+            raise ExpiredSessionToken("The session token of the request has expired")
         face.scheme.check(request, claim, user, now=now)
         return user
 

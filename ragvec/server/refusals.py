@@ -9,6 +9,7 @@ from ragvec.errors import AccessDenied, InvalidRequest, RagvecError
 
 __all__ = [
     "BodyTooLarge",
+    "ExpiredSessionToken",
     "InvalidSessionToken",
     "MalformedBody",
     "MalformedSignature",
@@ -38,6 +39,10 @@ class UnknownAccessKey(AccessDenied):
 
 class InvalidSessionToken(AccessDenied):
     """The session token is not the one that belongs to the access key, or its time is over."""
+
+
+class ExpiredSessionToken(InvalidSessionToken):
+    """The time of the session token is over."""
 
 
 class SignatureMismatch(AccessDenied):

@@ -44,6 +44,7 @@ _ERRORS: Mapping[type[RagvecError], WireError] = MappingProxyType(
         refusals.MalformedSignature: WireError(400, "IncompleteSignatureException"),
         refusals.UnknownAccessKey: WireError(403, "UnrecognizedClientException"),
         refusals.InvalidSessionToken: WireError(403, "UnrecognizedClientException"),
+        refusals.ExpiredSessionToken: WireError(403, "ExpiredTokenException"),
         refusals.SignatureMismatch: WireError(403, "InvalidSignatureException"),
         refusals.RequestExpired: WireError(403, "InvalidSignatureException"),
         refusals.PayloadMismatch: WireError(400, "XAmzContentSHA256Mismatch"),
