@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
-
-import msgspec
+from typing import ClassVar
 
 from ragvec.api.dialects import COS, WireError
 from ragvec.errors import InvalidRequest
 from ragvec.server.dialects.face import Call
 from ragvec.server.dialects.posts import PostFace
+from ragvec.server.dialects.shared import JSON, JsonObject, encode
 from ragvec.server.messages import HttpReply, HttpRequest
 from ragvec.server.signing.cos import CosSha1
 
@@ -71,7 +70,7 @@ class CosFace(PostFace):
             or (request.path[1:] in self.actions and any(member in request.body for member in _MEMBERS))
         )
 
-    def arguments(self, body: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
+    def arguments(self, body: JsonObject, request: HttpRequest) -> JsonObject:
         """See `PostFace.arguments`; the Python SDK says `returnMetaData`, the pages and the Go SDK `returnMetadata`."""
         body = super().arguments(body, request)
         if "returnMetaData" in body:
@@ -80,11 +79,11 @@ class CosFace(PostFace):
                 raise InvalidRequest("returnMetaData and returnMetadata differ", path="/returnMetaData")
         return body
 
-    def _resource(self, call: Call) -> str:
+    def resource(self, call: Call) -> str:
+        """See `PostFace.resource`; ListVectorBuckets lists those of all regions, so its resource has none."""
         if call.operation == "ListVectorBuckets":
-            # It lists those of all regions, so its resource has none.
             return f"qcs::cosvector:uid/{self._session.account}:bucket/*"
-        return super()._resource(call)
+        return super().resource(call)
 
     def identifying(self, request_id: str) -> tuple[tuple[str, str], ...]:
         """See `PostFace.identifying`."""
@@ -94,15 +93,15 @@ class CosFace(PostFace):
         self, wire: WireError, message: str, fields: tuple[tuple[str, str], ...], *, request_id: str
     ) -> HttpReply:
         """See `PostFace.refused`. The Python SDK takes the code from the header, and the whole body as the message."""
-        document: dict[str, Any] = {"message": message}
+        document: JsonObject = {"message": message}
         if fields:
             document["fieldList"] = [{"message": text, "path": path} for path, text in fields]
         return HttpReply(
             status=wire.status,
             headers=(
-                ("content-type", "application/json"),
+                JSON,
                 ("x-cos-error-code", wire.code),
                 *self.identifying(request_id),
             ),
-            body=msgspec.json.encode(document),
+            body=encode(document),
         )

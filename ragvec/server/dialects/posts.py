@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
-import msgspec
-
-from ragvec.api.dialects import Dialect, WireError, wire_error
+from ragvec.api.decode import decode_request
+from ragvec.api.dialects import Dialect, WireError
 from ragvec.api.names import bucket_arn, index_arn, parse_arn
-from ragvec.api.operations import perform
+from ragvec.api.operations import OPERATIONS
+from ragvec.api.requests import ListVectors, PutVectorBucketPolicy, QueryVectors, Request
 from ragvec.api.responses import QueryResult, Response, VectorList
 from ragvec.errors import InvalidName, InvalidRequest, RagvecError
 from ragvec.server import refusals
 from ragvec.server.dialects.face import Call, Service
+from ragvec.server.dialects.shared import (
+    JSON,
+    JsonObject,
+    decode_object,
+    encode,
+    told_code,
+    told_message,
+    written_time,
+)
 from ragvec.server.messages import HttpReply, HttpRequest
+from ragvec.server.policy.grammar import check_bucket_policy
 from ragvec.server.policy.permission import Permission
 from ragvec.server.signing.scheme import Scheme
 from ragvec.server.users import User
@@ -32,7 +43,7 @@ _REFUSALS: dict[type[RagvecError], WireError] = {
 }
 """Beyond the table of the dialect: the general codes of COS and TOS, which are the same for these."""
 
-_ARNS = {"vectorBucketArn", "indexArn"}
+_INSIDE = {500: "Internal server error", 503: "Currently unable to handle the request"}
 _NOT_SHOWN = {"defaultIndexMode", "indexMode", "textSearchConfigurations"}
 """What the operations layer tells of S3 Vectors alone."""
 
@@ -54,6 +65,7 @@ class PostFace:
 
     def __init__(self, service: Service) -> None:
         self._session = service.session(self.dialect)
+        self._own_arns = {name: name.removesuffix("Arn") + self.arn_word for name in ("vectorBucketArn", "indexArn")}
 
     # -- the request ---------------------------------------------------------------------------------------------------
 
@@ -66,41 +78,42 @@ class PostFace:
             )
         if request.method != "POST":
             raise refusals.MethodNotAllowed(f"{operation} is asked for by POST; got {request.method}")
-        arguments = self.arguments(_json_object(request.body), request)
-        bucket, index = self._names(arguments)
-        return Call(operation=operation, arguments=arguments, bucket=bucket, index=index)
+        arguments = self.arguments(decode_object(request.body), request)
+        kind = OPERATIONS[operation].request
+        with self._reworded():
+            decoded = decode_request(kind, arguments, operation=operation, dialect=self.dialect)
+        if isinstance(decoded, PutVectorBucketPolicy):
+            check_bucket_policy(decoded.policy, self.dialect)
+        bucket, index = _names(decoded, self.dialect)
+        return Call(operation=operation, arguments=arguments, bucket=bucket, index=index, own=decoded)
 
-    def arguments(self, body: dict[str, Any], request: HttpRequest) -> dict[str, Any]:  # noqa: ARG002 - for hosts
+    def arguments(self, body: JsonObject, request: HttpRequest) -> JsonObject:  # noqa: ARG002 - for hosts
         """The parameters as the operations layer names them, from those of the service; `body` may be changed."""
-        for name in (*_ARNS, *map(self._own_name, _ARNS)):
-            if name in body and not (self.takes_arns and name == self._own_name(name)):
-                raise InvalidRequest(f"Unknown parameter `{name}`", path=f"/{name}")
-        for name in _ARNS if self.takes_arns else ():
-            if self._own_name(name) in body:
-                body[name] = body.pop(self._own_name(name))
+        for name, own in self._own_arns.items():
+            if name in body or (own in body and not self.takes_arns):
+                unknown = name if name in body else own
+                raise InvalidRequest(f"Unknown parameter `{unknown}`", path=f"/{unknown}")
+            if own in body:
+                body[name] = body.pop(own)
         return body
-
-    def _own_name(self, name: str) -> str:
-        return name.removesuffix("Arn") + self.arn_word if name in _ARNS else name
-
-    def _names(self, arguments: Mapping[str, Any]) -> tuple[str | None, str | None]:
-        bucket, index = (arguments.get(name) for name in ("vectorBucketName", "indexName"))
-        for name, kind in (("vectorBucketArn", "bucket"), ("indexArn", "index")):
-            if isinstance(arguments.get(name), str):
-                try:
-                    parsed = parse_arn(arguments[name], self.dialect, path=f"/{name}", kind=kind)
-                except InvalidName:
-                    continue  # the operation refuses it, with the place
-                bucket, index = bucket or parsed.bucket, index or parsed.index
-        return (bucket if isinstance(bucket, str) else None), (index if isinstance(index, str) else None)
 
     # -- the operation -------------------------------------------------------------------------------------------------
 
     def permissions(self, call: Call, user: User) -> tuple[Permission, ...]:  # noqa: ARG002 - as in Face
-        """See `Face.permissions`."""
-        return (Permission(action=self.actions[call.operation], resource=self._resource(call), bucket=call.bucket),)
+        """See `Face.permissions`.
 
-    def _resource(self, call: Call) -> str:
+        What is told of metadata or data needs GetVectors too, as on S3 Vectors: COS and TOS document no such rule, but
+        the bucket may have a policy in S3's words that counts on it.
+        """
+        resource = self.resource(call)
+        operations = (call.operation, "GetVectors") if _reads(call.own) else (call.operation,)
+        return tuple(
+            Permission(action=self.actions[operation], resource=resource, bucket=call.bucket)
+            for operation in operations
+        )
+
+    def resource(self, call: Call) -> str:
+        """The resource name of what a call is about; of all buckets where it is about none."""
         where = {"region": self._session.region, "account": self._session.account, "bucket": call.bucket or "*"}
         if call.bucket is None or call.index is None:
             return bucket_arn(self.dialect, **where)
@@ -108,28 +121,32 @@ class PostFace:
 
     def perform(self, call: Call) -> Response:
         """See `Face.perform`."""
-        try:
-            return perform(self._session, call.operation, arguments=call.arguments)
-        except RagvecError as error:
-            self._reword(error)
-            raise
+        with self._reworded():
+            return OPERATIONS[call.operation].run(self._session, call.own)
 
-    def _reword(self, error: RagvecError) -> None:
+    @contextmanager
+    def _reworded(self) -> Iterator[None]:
+        """Errors get the words of the service."""
+
         def reworded(text: str) -> str:
             for pattern, words in self.wording:
                 text = pattern.sub(words, text)
             return text
 
-        error.args = (reworded(error.message),)
-        if isinstance(error, InvalidRequest):
-            error.fields = tuple((reworded(path), reworded(text)) for path, text in error.fields)
+        try:
+            yield
+        except RagvecError as error:
+            error.args = (reworded(error.message),)
+            if isinstance(error, InvalidRequest):
+                error.fields = tuple((reworded(path), reworded(text)) for path, text in error.fields)
+            raise
 
     # -- the reply -----------------------------------------------------------------------------------------------------
 
     def reply(self, call: Call, outcome: Any, *, request_id: str) -> HttpReply:  # noqa: ARG002 - as in Face
         """See `Face.reply`."""
         body = self._encoded(outcome)
-        kind = (("content-type", "application/json"),) if body else ()
+        kind = (JSON,) if body else ()
         return HttpReply(status=200, headers=(*kind, *self.identifying(request_id)), body=body)
 
     def identifying(self, request_id: str) -> tuple[tuple[str, str], ...]:
@@ -140,9 +157,9 @@ class PostFace:
         if isinstance(outcome, QueryResult):
             outcome = VectorList(vectors=outcome.vectors, next_token=outcome.next_token)
         if isinstance(outcome, VectorList):
-            return msgspec.json.encode(outcome)
+            return encode(outcome)
         document = self.document(outcome)
-        return msgspec.json.encode(document) if document else b""
+        return encode(document) if document else b""
 
     def document(self, outcome: Response) -> dict[str, Any]:
         """What a reply says, of anything but vectors; empty: the reply has no body."""
@@ -161,8 +178,8 @@ class PostFace:
             elif name in ("vectorBuckets", "indexes"):
                 value = [self._shown(entry) for entry in value]
             elif name == "creationTime":
-                value = int(value)
-            shown[self._own_name(name)] = value
+                value = written_time(value, self.dialect)
+            shown[self._own_arns.get(name, name)] = value
         return shown
 
     # -- the refusal ---------------------------------------------------------------------------------------------------
@@ -176,10 +193,9 @@ class PostFace:
         request_id: str,
     ) -> HttpReply:
         """See `Face.refusal`."""
-        wire = next((_REFUSALS[kind] for kind in type(error).__mro__ if kind in _REFUSALS), None)
-        wire = wire or wire_error(self.dialect, error, operation=operation)
+        wire = told_code(error, self.dialect, _REFUSALS, operation=operation)
         # What went wrong inside is for the log of the server, not for whoever asks.
-        message = "Internal server error" if wire.status == 500 else error.message
+        message = _INSIDE.get(wire.status) or told_message(error, self.dialect)
         fields = error.fields if isinstance(error, InvalidRequest) else ()
         return self.refused(wire, message, fields, request_id=request_id)
 
@@ -190,16 +206,23 @@ class PostFace:
         raise NotImplementedError
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
-    """The body, `{}` where there is none. Raises MalformedBody."""
-    if not body:
-        return {}
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise refusals.MalformedBody(f"The body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise refusals.MalformedBody("The body is nested too deep") from error
-    if not isinstance(document, dict):
-        raise refusals.MalformedBody(f"The body must be a JSON object; got {type(document).__name__}")
-    return document
+def _names(request: Request, dialect: Dialect) -> tuple[str | None, str | None]:
+    """The bucket and the index that a request names, by their names or by a resource name."""
+    bucket: str | None = getattr(request, "vector_bucket_name", None)
+    index: str | None = getattr(request, "index_name", None)
+    for attribute, kind in (("vector_bucket_arn", "bucket"), ("index_arn", "index")):
+        arn = getattr(request, attribute, None)
+        if arn is not None:
+            try:
+                parsed = parse_arn(arn, dialect, path="", kind=kind)
+            except InvalidName:
+                continue  # The operation will say so.
+            bucket, index = bucket or parsed.bucket, index or parsed.index
+    return bucket, index
+
+
+def _reads(request: Request) -> bool:
+    """Whether the reply tells more of vectors than keys and distances."""
+    if not isinstance(request, (ListVectors, QueryVectors)):
+        return False
+    return request.where is not None or bool(request.return_metadata) or bool(request.return_data)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
-
-import msgspec
+from typing import ClassVar
 
 from ragvec.api.dialects import TOS, WireError
 from ragvec.api.responses import ArnOfBucket, ArnOfIndex, BucketList, Described, Response
 from ragvec.errors import BucketNotFound, InvalidRequest
 from ragvec.server.dialects.posts import PostFace
+from ragvec.server.dialects.shared import JSON, JsonObject, encode
 from ragvec.server.messages import HttpReply, HttpRequest
 from ragvec.server.signing.tos4 import Tos4
 
@@ -73,7 +72,7 @@ class TosFace(PostFace):
             or (request.header("user-agent") or "").startswith(_AGENTS)
         )
 
-    def arguments(self, body: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
+    def arguments(self, body: JsonObject, request: HttpRequest) -> JsonObject:
         """See `PostFace.arguments`; where the body names no bucket, it is that of the host.
 
         Raises:
@@ -94,7 +93,7 @@ class TosFace(PostFace):
             raise BucketNotFound("The specified vector bucket could not be found")
         return body
 
-    def document(self, outcome: Response) -> dict[str, Any]:
+    def document(self, outcome: Response) -> JsonObject:
         """See `PostFace.document`; what was created is not told, and every bucket is of the project "default"."""
         if isinstance(outcome, (ArnOfBucket, ArnOfIndex)):
             return {}
@@ -126,6 +125,6 @@ class TosFace(PostFace):
         document = {"Code": wire.code, "RequestId": request_id, "HostId": request_id, "Message": message}
         return HttpReply(
             status=wire.status,
-            headers=(("content-type", "application/json"), *self.identifying(request_id)),
-            body=msgspec.json.encode(document),
+            headers=(JSON, *self.identifying(request_id)),
+            body=encode(document),
         )
