@@ -91,13 +91,15 @@ class FileLimits(msgspec.Struct, frozen=True, kw_only=True):
     line_bytes: int = 32 << 20
     """Of a line of jsonl, a document each."""
     unpacked_bytes: int = 256 << 20
-    """Of all that a zip archive (docx) says it holds."""
+    """Of all that a zip archive (docx, xlsx, pptx, epub too) says it holds, with those in it; of attachments."""
     parts: int = 10_000
-    """Files in a zip archive (docx)."""
+    """Files in a zip archive."""
+    depth: int = 4
+    """Archives and letters in each other."""
     pages: int = 20_000
     """Of a PDF."""
     columns: int = 16_384
-    """Of a table in docx, cells that span several counted as so many."""
+    """Of a table in docx, xlsx, pptx or Parquet, cells that span several counted as so many."""
     characters: int = 64_000_000
     """Of the text of a document."""
     blocks: int = 2_000_000

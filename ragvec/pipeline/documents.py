@@ -16,13 +16,16 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     """A piece of a document's structure: the characters `[begin, end)` of its text.
 
     Blocks are in order and do not overlap; between them is only white space. An `item` is of a list, a `row` of a
-    table. `level` is that of a heading, from 1, and 0 for everything else.
+    table. `level` is that of a heading, from 1, and 0 for everything else. `label` is what a heading is called in paths
+    where that is not its first line: of the lines that begin a function, its name.
     """
 
     begin: int
     end: int
     kind: BlockKind
     level: int = 0
+    # Unset, it is no part of what is hashed: documents without labels are what they were before there were any.
+    label: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,9 @@ from ragvec.errors import DocumentError, RagvecError
 from ragvec.limits import FileLimits
 from ragvec.pipeline.attributes import named
 from ragvec.pipeline.documents import Document, Failure
-from ragvec.pipeline.loaders.formats import SUFFIXES, file_type
+from ragvec.pipeline.loaders.formats import SUFFIXES
+from ragvec.pipeline.loaders.opening import CONTAINERS, LINES, check_suffix
+from ragvec.pipeline.loaders.place import Place
 from ragvec.pipeline.loaders.records import (
     from_frame,
     from_langchain,
@@ -34,12 +36,11 @@ __all__ = ["FILE_TYPES", "Source", "expected_documents", "load"]
 Source: TypeAlias = "str | os.PathLike[str] | Document | Iterable[Any]"
 """A path, a DataFrame, a document, or an iterable of documents (ours or LangChain's) or mappings."""
 
-_JSONL = (".jsonl", ".ndjson")
 _BEIR = "corpus.jsonl"
 _NAME = 200
 """The most characters of an id in a message."""
 
-FILE_TYPES = (*SUFFIXES, *_JSONL)
+FILE_TYPES = (*SUFFIXES, *CONTAINERS)
 """The suffixes of files that can be loaded."""
 
 
@@ -74,7 +75,7 @@ def expected_documents(source: Source, *, glob: str = "**/*") -> int | None:
     """How many documents `source` will give as far as that is known without reading it, else None."""
     if isinstance(source, (str, os.PathLike)):
         files, _ = _files(Path(source), glob)
-        return None if any(path.suffix.lower() in _JSONL for path, _ in files) else len(files)
+        return None if any(path.suffix.lower() in CONTAINERS for path, _ in files) else len(files)
     return len(source) if isinstance(source, Sized) else None
 
 
@@ -217,20 +218,19 @@ def _from_files(files: list[tuple[Path, str]], sidecar: Sidecar, limits: FileLim
     with Reader(limits) as reader:
         for path, name in files:
             document_id = name
-            suffix = path.suffix.lower()
+            suffix = _text(path.suffix.lower())
             try:
                 _check_kind(path)
                 document_id = sidecar.name(path, default=name)
-                if suffix in _JSONL:
+                check_suffix(suffix)
+                place = Place(document_id, path.resolve().as_uri(), _text(path.name))
+                if suffix in CONTAINERS:
+                    # Which documents were in it is not known when it fails.
                     document_id = ""
-                    yield from load_jsonl(path, source=name, limits=limits)
-                elif suffix in SUFFIXES:
-                    yield _from_file(path, document_id, reader)
+                if suffix in LINES:
+                    yield from load_jsonl(path, source=name, uri=place.uri, limits=limits)
                 else:
-                    raise DocumentError(
-                        f"Expected one of the file types {' '.join(FILE_TYPES)}, got "
-                        f"{_text(suffix) or 'a name without suffix'}"
-                    )
+                    yield from reader.documents(path, place, suffix)
             except RagvecError as error:
                 yield Failure(name, error.message, document_id)
             except OSError as error:
@@ -242,19 +242,3 @@ def _check_kind(path: Path) -> None:
     kind = file_kind(path.stat().st_mode)
     if kind:
         raise DocumentError(f"Expected a file, got {kind}")
-
-
-def _from_file(path: Path, document_id: str, reader: Reader) -> Document:
-    suffix = path.suffix.lower()
-    extract = reader.read(path, suffix)
-    return Document(
-        id=document_id,
-        text=extract.text,
-        title=extract.title or _text(path.stem),
-        uri=path.resolve().as_uri(),
-        file_type=file_type(suffix),
-        attributes=extract.attributes,
-        blocks=extract.blocks,
-        pages=extract.pages,
-        notes=extract.notes,
-    )

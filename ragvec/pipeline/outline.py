@@ -51,7 +51,9 @@ def outline(text: str) -> tuple[Block, ...]:
 
 
 def heading_label(text: str, block: Block) -> str:
-    """A heading's words, without `#` marks and underline."""
+    """What a heading is called: its label, else its first line without `#` marks and underline."""
+    if block.label is not msgspec.UNSET:
+        return block.label
     first = text[block.begin : block.end].splitlines()[0]
     return " ".join(first.strip().strip("#").split())
 

@@ -1,7 +1,8 @@
 """The process that reads files: it opens what nobody vouches for, so that the program that wants the text need not.
 
 `python -m ragvec.pipeline.reader` is started by `ragvec.pipeline.reading` and speaks to it in frames: a length (uint64,
-little-endian) and a MessagePack document, a `Settings` once, then an `Order` and its `Reply` at a time.
+little-endian) and a MessagePack document, a `Settings` once, then an `Order` and its `Reply`s at a time: one for each
+document or failure in the file, and one that ends them.
 
 Where the system can, it limits itself: the processor time of each file, its memory, and that it writes no file. It ends
 when its standard input does, or when it has been short of memory.
@@ -20,8 +21,9 @@ import msgspec
 
 from ragvec.errors import DocumentError, MissingExtra
 from ragvec.limits import FileLimits
-from ragvec.pipeline.loaders.builder import Extract
-from ragvec.pipeline.loaders.formats import read_file
+from ragvec.pipeline.documents import Document, Failure
+from ragvec.pipeline.loaders.opening import FileOpener
+from ragvec.pipeline.loaders.place import Place
 
 __all__ = ["Order", "Reply", "Settings", "main", "read_frame", "short_of_memory", "write_frame"]
 
@@ -35,20 +37,24 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A file to read; `path` is as the file system has it, which need not be UTF-8."""
+    """A file to read; `path` is as the file system has it, which need not be UTF-8. With `data` these are its bytes."""
 
     path: bytes
     suffix: str
+    place: Place
+    data: bytes | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of it: an extract, or why there is none.
+    """A document or a failure in the file, or, `done`, the end: with a reason where there is no more because of it.
 
     `missing` is what MissingExtra is made of, `trouble` the number and the words of an OSError. After `last` the
     process ends.
     """
 
-    extract: Extract | None = None
+    document: Document | None = None
+    failure: Failure | None = None
+    done: bool = False
     refusal: str = ""
     missing: tuple[str, str, str] | None = None
     trouble: tuple[int, str] | None = None
@@ -97,7 +103,7 @@ def main() -> None:
         order = msgspec.msgpack.decode(frame, type=Order)
         _limit_time(limits)
         try:
-            reply = _reply(order, limits)
+            reply = _serve(order, limits, replies)
             if _peak() > most:
                 # A parser that is refused memory may say anything about it.
                 said = f"{reply.refusal} - when it had taken nearly all of {limits.memory_bytes:,} bytes of memory"
@@ -105,25 +111,32 @@ def main() -> None:
                 reply = msgspec.structs.replace(reply, refusal=refusal, last=True)
             write_frame(replies, reply)
         except MemoryError:
-            reply = Reply(refusal=short_of_memory(limits), last=True)
+            reply = Reply(done=True, refusal=short_of_memory(limits), last=True)
             write_frame(replies, reply)
         if reply.last:
             return
 
 
-def _reply(order: Order, limits: FileLimits) -> Reply:
+def _serve(order: Order, limits: FileLimits, replies: BinaryIO) -> Reply:
+    """Send what is in a file, and return what ends it. The limit of time holds for each document by itself."""
+    content = Path(os.fsdecode(order.path)) if order.data is None else order.data
     try:
-        return Reply(extract=read_file(Path(os.fsdecode(order.path)), order.suffix, limits=limits))
+        for item in FileOpener(limits).open(content, order.place, order.suffix):
+            found = Reply(document=item) if isinstance(item, Document) else Reply(failure=item)
+            write_frame(replies, found)
+            _limit_time(limits)
     except DocumentError as error:
-        return Reply(refusal=error.message)
+        return Reply(done=True, refusal=error.message)
     except MissingExtra as error:
-        return Reply(missing=(error.message, error.package, error.extra))
+        return Reply(done=True, missing=(error.message, error.package, error.extra))
     except OSError as error:
-        return Reply(trouble=(error.errno or 0, error.strerror or str(error)))
+        return Reply(done=True, trouble=(error.errno or 0, error.strerror or str(error)))
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a parser stumbles over, it is the file that made it
-        return Reply(refusal=f"Expected a file that can be read, got one that breaks its reader: {error!r:.200}")
+        reason = f"Expected a file that can be read, got one that breaks its reader: {error!r:.200}"
+        return Reply(done=True, refusal=reason)
+    return Reply(done=True)
 
 
 def _limit_process(limits: FileLimits) -> float:

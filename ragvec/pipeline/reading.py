@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -19,10 +20,12 @@ from typing import IO, Any
 import msgspec
 
 import ragvec
-from ragvec.errors import DocumentError, MissingExtra
+from ragvec.errors import DocumentError, MissingExtra, RagvecError
 from ragvec.limits import FileLimits
-from ragvec.pipeline.loaders.builder import Extract
-from ragvec.pipeline.loaders.formats import read_file
+from ragvec.pipeline.documents import Document, Failure
+from ragvec.pipeline.loaders.opening import FileOpener
+from ragvec.pipeline.loaders.place import Place
+from ragvec.pipeline.loaders.source import Content
 from ragvec.pipeline.reader import Order, Reply, Settings, read_frame, short_of_memory, write_frame
 
 __all__ = ["Reader"]
@@ -52,21 +55,30 @@ class Reader:
     ) -> None:
         self.close()
 
-    def read(self, path: Path, suffix: str) -> Extract:
-        """What `ragvec.pipeline.loaders.formats.read_file` gives or raises; also a DocumentError for a file that took
-        too long or too much memory."""
+    def documents(self, content: Content, place: Place, suffix: str) -> Iterator[Document | Failure]:
+        """What `ragvec.pipeline.loaders.opening.FileOpener.open` gives or raises, as it comes; also a DocumentError for
+        a file that took too long or too much memory, after the documents that came before."""
         if not self._limits.isolate:
-            return read_file(path, suffix, limits=self._limits)
-        reply = self._ask(Order(os.fsencode(path.absolute()), suffix))
-        if reply.last:
-            self.close()
-        if reply.extract is not None:
-            return reply.extract
+            yield from _plainly(FileOpener(self._limits).open(content, place, suffix))
+            return
+        path, data = (b"", content) if isinstance(content, bytes) else (os.fsencode(content.absolute()), None)
+        reply = self._ask(Order(path, suffix, place, data))
+        try:
+            while not reply.done:
+                found = reply.document or reply.failure
+                assert found is not None
+                yield found
+                reply = self._ask(None)
+        finally:
+            # What nobody waits for any longer would be taken for the answer to the next question.
+            if reply.last or not reply.done:
+                self.close()
         if reply.missing is not None:
             raise _missing(*reply.missing)
         if reply.trouble is not None:
             raise OSError(*reply.trouble)
-        raise DocumentError(reply.refusal)
+        if reply.refusal:
+            raise DocumentError(reply.refusal)
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
@@ -78,7 +90,8 @@ class Reader:
         for stream in (process.stdin, process.stdout):
             _quietly_closed(stream)
 
-    def _ask(self, order: Order) -> Reply:
+    def _ask(self, order: Order | None) -> Reply:
+        """The next reply: to an order, or, None, to the one before."""
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -92,7 +105,8 @@ class Reader:
         timer.daemon = True
         timer.start()
         try:
-            write_frame(process.stdin, order)  # type: ignore[arg-type]  # IO[bytes] is a BinaryIO in all but name
+            if order is not None:
+                write_frame(process.stdin, order)  # type: ignore[arg-type]  # IO[bytes] is a BinaryIO in all but name
             frame = read_frame(process.stdout)  # type: ignore[arg-type]  # as above
         except BrokenPipeError:
             frame = None
@@ -160,6 +174,18 @@ class Reader:
                 # So end libraries that are refused memory and cannot say so.
                 return short_of_memory(self._limits)
         return f"Expected a file that can be read, got one that ends the process that reads it ({_exit(code)})"
+
+
+def _plainly(items: Iterator[Document | Failure]) -> Iterator[Document | Failure]:
+    """The same, where what a parser stumbles over is a refusal, as it is in the other process."""
+    try:
+        yield from items
+    except (RagvecError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise DocumentError(
+            f"Expected a file that can be read, got one that breaks its reader: {error!r:.200}"
+        ) from error
 
 
 def _exit(code: int) -> str:

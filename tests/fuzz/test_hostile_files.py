@@ -18,6 +18,7 @@ from ragvec.errors import DocumentError
 from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import Document, Failure
 from ragvec.pipeline.load import load
+from ragvec.pipeline.loaders.place import Place
 from ragvec.pipeline.reading import Reader
 from ragvec.store import Store
 from tests.fuzz.hostile_files import LIMITS
@@ -121,14 +122,15 @@ def test_a_file_that_ends_its_reader_takes_no_other_with_it(tmp_path: Path) -> N
 def test_a_reader_that_never_answers_is_ended_by_the_clock(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("text")
+    place = Place("a.txt", path.as_uri(), "a.txt")
     with Reader(FileLimits(seconds=0.1)) as reader:
-        assert reader.read(path, ".txt").text == "text"
+        assert texts(reader.documents(path, place, ".txt")) == ["text"]
         process = reader._process
         assert process is not None
         os.kill(process.pid, 19)  # SIGSTOP: a process that waits for a disk takes no time of a processor either
         with pytest.raises(DocumentError, match="within 1 seconds, got one that takes longer"):
-            reader.read(path, ".txt")
-        assert reader.read(path, ".txt").text == "text"
+            next(reader.documents(path, place, ".txt"))
+        assert texts(reader.documents(path, place, ".txt")) == ["text"]
 
 
 def test_the_reader_ends_with_the_loading(tmp_path: Path) -> None:

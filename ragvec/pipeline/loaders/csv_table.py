@@ -7,20 +7,19 @@ import io
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ragvec.errors import DocumentError
 from ragvec.limits import FileLimits
 from ragvec.pipeline.encodings import decode
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
-from ragvec.pipeline.loaders.source import refused, source_bytes
+from ragvec.pipeline.loaders.source import Content, refused, source_bytes
 
 __all__ = ["load_csv"]
 
 _DELIMITERS = ",;\t|"
 
 
-def load_csv(path: Path, limits: FileLimits) -> Extract:
+def load_csv(content: Content, limits: FileLimits) -> Extract:
     """A table whose first line names the columns. The delimiter is whichever of , ; tab | the file uses.
 
     The text begins with the names of the columns; then each row is a line "column: value; column: value", empty cells
@@ -29,7 +28,7 @@ def load_csv(path: Path, limits: FileLimits) -> Extract:
     Raises:
         DocumentError: a row cannot be parsed, or a limit is passed.
     """
-    text, note = decode(source_bytes(path, limits))
+    text, note = decode(source_bytes(content, limits))
     try:
         with _long_cells(limits.characters):
             reader = csv.reader(io.StringIO(text), delimiter=_delimiter(text))

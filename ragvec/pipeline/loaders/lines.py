@@ -6,7 +6,6 @@ import codecs
 import io
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
@@ -14,14 +13,14 @@ import msgspec
 from ragvec.errors import DocumentError
 from ragvec.limits import FileLimits
 from ragvec.pipeline.encodings import decode
-from ragvec.pipeline.loaders.source import refused, regular_file, source_bytes
+from ragvec.pipeline.loaders.source import Content, refused, regular_file, source_bytes
 
 __all__ = ["json_lines", "json_object"]
 
 _CHUNK = 1 << 20
 
 
-def json_lines(path: Path, limits: FileLimits) -> Iterator[tuple[int, bytes | DocumentError, str]]:
+def json_lines(content: Content, limits: FileLimits) -> Iterator[tuple[int, bytes | DocumentError, str]]:
     """The number of each line from 1, the line in UTF-8, and a note on how it was decoded; blank lines are left out.
 
     A line longer than `limits.line_bytes` comes as the error that says so. Only a line feed ends a line: JSON text may
@@ -31,12 +30,12 @@ def json_lines(path: Path, limits: FileLimits) -> Iterator[tuple[int, bytes | Do
     Raises:
         DocumentError: the file is no text, or is too large for its encoding. OSError: it cannot be read.
     """
-    with os.fdopen(regular_file(path), "rb") as file:
+    with _opened(content, limits) as file:
         if _is_utf8(file):
             file.seek(len(codecs.BOM_UTF8) if _marked(file) else 0)
             yield from _numbered(file, limits, note="")
             return
-    text, note = decode(source_bytes(path, limits))
+    text, note = decode(source_bytes(content, limits))
     yield from _numbered(io.BytesIO(text.encode()), limits, note=note)
 
 
@@ -53,6 +52,12 @@ def json_object(line: bytes) -> dict[str, Any]:
     except RecursionError as error:
         raise DocumentError("Expected a JSON object on one line, got one that is nested too deep") from error
     return found
+
+
+def _opened(content: Content, limits: FileLimits) -> BinaryIO:
+    if isinstance(content, bytes):
+        return io.BytesIO(source_bytes(content, limits))
+    return os.fdopen(regular_file(content), "rb")
 
 
 def _is_utf8(file: BinaryIO) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ragvec.extras import require
@@ -11,13 +10,13 @@ from ragvec.pipeline.documents import BlockKind
 from ragvec.pipeline.encodings import decode
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
 from ragvec.pipeline.loaders.plain import front_matter
-from ragvec.pipeline.loaders.source import source_bytes
+from ragvec.pipeline.loaders.source import Content, source_bytes
 from ragvec.pipeline.loaders.webpage import html_text
 
-__all__ = ["load_markdown"]
+__all__ = ["add_markdown", "load_markdown"]
 
 
-def load_markdown(path: Path, limits: FileLimits) -> Extract:
+def load_markdown(content: Content, limits: FileLimits) -> Extract:
     """A Markdown file without its marks: links keep their words, tables become "column: value" rows.
 
     Front matter gives title and attributes; else the first heading is the title.
@@ -25,16 +24,17 @@ def load_markdown(path: Path, limits: FileLimits) -> Extract:
     Raises:
         DocumentError: it is no text, or a limit is passed. MissingExtra: markdown-it-py is not installed.
     """
-    text, note = decode(source_bytes(path, limits))
+    text, note = decode(source_bytes(content, limits))
     attributes, body = front_matter(text)
     builder = TextBuilder(limits)
-    _render(body, builder, limits)
+    add_markdown(body, builder, limits)
     title = attributes.pop("title", "") or builder.first_heading()
     return builder.extract(title=str(title), attributes=attributes, notes=[note] if note else [])
 
 
-def _render(text: str, builder: TextBuilder, limits: FileLimits) -> None:
-    markdown_it = require("markdown_it", extra="embed", purpose="Reading Markdown", package="markdown-it-py")
+def add_markdown(text: str, builder: TextBuilder, limits: FileLimits) -> None:
+    """Add Markdown to a text, as it looks. Raises DocumentError when a limit is passed, or MissingExtra."""
+    markdown_it = require("markdown_it", extra="documents", purpose="Reading Markdown", package="markdown-it-py")
     tokens = markdown_it.MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
     numbers: list[int | None] = []
     marker, level = "", 0

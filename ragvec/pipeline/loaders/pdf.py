@@ -16,7 +16,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,7 +24,7 @@ from ragvec.errors import DocumentError
 from ragvec.extras import require
 from ragvec.limits import FileLimits
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
-from ragvec.pipeline.loaders.source import refused, source_bytes
+from ragvec.pipeline.loaders.source import Content, refused, source_bytes
 
 __all__ = ["load_pdf"]
 
@@ -64,14 +63,14 @@ class _Piece(msgspec.Struct, frozen=True):
         return self.lines[0].size
 
 
-def load_pdf(path: Path, limits: FileLimits) -> Extract:
+def load_pdf(content: Content, limits: FileLimits) -> Extract:
     """A PDF file, its pages kept. Its title is that of its properties, else its first heading.
 
     Raises:
         DocumentError: the file is damaged, encrypted with a password, or holds no text (a scan), or a limit is passed.
         MissingExtra: pypdf is not installed.
     """
-    pypdf = require("pypdf", extra="embed", purpose="Reading pdf files")
+    pypdf = require("pypdf", extra="documents", purpose="Reading pdf files")
     # A damaged file shows itself in whichever way the parser stumbles over it.
     damage = (
         pypdf.errors.PyPdfError,
@@ -86,7 +85,7 @@ def load_pdf(path: Path, limits: FileLimits) -> Extract:
         TypeError,
         ValueError,
     )
-    source = io.BytesIO(source_bytes(path, limits))
+    source = io.BytesIO(source_bytes(content, limits))
     with _quiet("pypdf"):
         try:
             reader = pypdf.PdfReader(source)

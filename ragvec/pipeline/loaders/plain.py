@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from ragvec.limits import FileLimits
 from ragvec.pipeline.encodings import decode
 from ragvec.pipeline.loaders.builder import Extract
-from ragvec.pipeline.loaders.source import refused, source_bytes
+from ragvec.pipeline.loaders.source import Content, refused, source_bytes
 from ragvec.pipeline.outline import heading_label, outline
 
 __all__ = ["front_matter", "load_text"]
@@ -19,13 +18,13 @@ _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$")
 _PAIR = re.compile(r"([A-Za-z_][\w -]*):(?:\s+(.*))?$")
 
 
-def load_text(path: Path, limits: FileLimits) -> Extract:
+def load_text(content: Content, limits: FileLimits) -> Extract:
     """A text file as it is, line ends aside; its title is its first heading, if that opens it.
 
     Raises:
         DocumentError: it is no text, or a limit is passed.
     """
-    text, note = decode(source_bytes(path, limits))
+    text, note = decode(source_bytes(content, limits))
     if len(text) > limits.characters:
         raise refused("characters", most=limits.characters, got=f"{len(text):,}", unit="characters in a document")
     blocks = outline(text)

@@ -13,16 +13,27 @@ from ragvec.limits import FileLimits
 from ragvec.pipeline.attributes import is_missing, named
 from ragvec.pipeline.documents import Document, Failure
 from ragvec.pipeline.loaders.lines import json_lines, json_object
+from ragvec.pipeline.loaders.source import Content
 
-__all__ = ["from_frame", "from_langchain", "from_mapping", "is_frame", "is_langchain", "load_jsonl"]
+__all__ = [
+    "TEXT_FIELDS",
+    "from_frame",
+    "from_langchain",
+    "from_mapping",
+    "is_frame",
+    "is_langchain",
+    "load_jsonl",
+    "record_id",
+]
 
 _IDS = ("id", "_id")
-_TEXTS = ("text", "page_content", "content")
+TEXT_FIELDS = ("text", "page_content", "content")
+"""The names under which a record has its text, the first of them that it has."""
 _NAMED, _LONG = 20, 60
 _NESTED = ("metadata", "attributes")
 
 
-def load_jsonl(path: Path, *, source: str, limits: FileLimits) -> Iterator[Document | Failure]:
+def load_jsonl(content: Content, *, source: str, uri: str, limits: FileLimits) -> Iterator[Document | Failure]:
     """A document a line: `id` or `_id`, `text`, `title`; other scalars and lists of texts are attributes, and so is
     what an object `metadata` or `attributes` holds, as BEIR and LangChain write it.
 
@@ -32,8 +43,7 @@ def load_jsonl(path: Path, *, source: str, limits: FileLimits) -> Iterator[Docum
     Raises:
         DocumentError: the file is not text. OSError: it cannot be read.
     """
-    uri = path.resolve().as_uri()
-    for number, line, note in json_lines(path, limits):
+    for number, line, note in json_lines(content, limits):
         place = f"{source}:{number}"
         record: dict[str, Any] | None = None
         try:
@@ -42,7 +52,7 @@ def load_jsonl(path: Path, *, source: str, limits: FileLimits) -> Iterator[Docum
             record = json_object(line)
             yield from_mapping(record, default_id=place, file_type="jsonl", uri=uri, notes=(note,) if note else ())
         except DocumentError as error:
-            yield Failure(place, error.message, "" if record is None else _id_of(record, place))
+            yield Failure(place, error.message, "" if record is None else record_id(record, place))
 
 
 def from_mapping(
@@ -53,9 +63,11 @@ def from_mapping(
     Raises:
         DocumentError: it has no text field, or an attribute that is not allowed.
     """
-    field = next((name for name in _TEXTS if name in record), None)
+    field = next((name for name in TEXT_FIELDS if name in record), None)
     if field is None or not isinstance(record[field], str):
-        raise DocumentError(f"Expected a field {' or '.join(_TEXTS)} holding text, got the fields {_listed(record)}")
+        raise DocumentError(
+            f"Expected a field {' or '.join(TEXT_FIELDS)} holding text, got the fields {_listed(record)}"
+        )
     rest: dict[str, Any] = {}
     for name, value in record.items():
         if name in _NESTED and isinstance(value, Mapping):
@@ -64,7 +76,7 @@ def from_mapping(
             rest[name] = value
     attributes, left_out = named(rest)
     return Document(
-        id=_id_of(record, default_id),
+        id=record_id(record, default_id),
         text=record[field],
         title=_words(record, "title"),
         uri=uri,
@@ -87,7 +99,7 @@ def from_langchain(item: Any) -> tuple[Document, bool]:
         DocumentError: an attribute is not allowed.
     """
     metadata = dict(item.metadata)
-    identity = getattr(item, "id", None) or _id_of(metadata, "")
+    identity = getattr(item, "id", None) or record_id(metadata, "")
     own = bool(identity)
     source = str(metadata.pop("source", "") or "")
     if not own:
@@ -109,9 +121,9 @@ def is_frame(source: object) -> bool:
 def from_frame(frame: Any) -> Iterator[Document | Failure]:
     """A document a row: columns `text`, `title` and `id` (else the row's label); the others are attributes."""
     names = [str(name) for name in frame.columns]
-    if not set(names) & set(_TEXTS):
+    if not set(names) & set(TEXT_FIELDS):
         raise DocumentError(
-            f"Expected a DataFrame with a column {' or '.join(_TEXTS)}, got {_listed(dict.fromkeys(names))}"
+            f"Expected a DataFrame with a column {' or '.join(TEXT_FIELDS)}, got {_listed(dict.fromkeys(names))}"
         )
     columns = [frame.iloc[:, position].tolist() for position in range(len(names))]
     for label, *values in zip(frame.index.tolist(), *columns, strict=True):
@@ -119,10 +131,11 @@ def from_frame(frame: Any) -> Iterator[Document | Failure]:
         try:
             yield from_mapping(record, default_id=str(label), file_type="txt")
         except DocumentError as error:
-            yield Failure(f"row {label}", error.message, _id_of(record, str(label)))
+            yield Failure(f"row {label}", error.message, record_id(record, str(label)))
 
 
-def _id_of(record: Mapping[str, Any], default: str) -> str:
+def record_id(record: Mapping[str, Any], default: str) -> str:
+    """The id that a record has of its own, else `default`."""
     return next((_words(record, name) for name in _IDS if _words(record, name)), default)
 
 

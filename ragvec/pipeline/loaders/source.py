@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TypeAlias
 
 from ragvec.errors import DocumentError
 from ragvec.limits import FileLimits
 
-__all__ = ["file_kind", "refused", "regular_file", "source_bytes"]
+__all__ = ["Content", "file_kind", "refused", "regular_file", "source_bytes"]
+
+Content: TypeAlias = "Path | bytes"
+"""What a loader reads: a file, or the bytes of one that came out of an archive, a letter or the web."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -46,14 +50,18 @@ def regular_file(path: Path) -> int:
     return descriptor
 
 
-def source_bytes(path: Path, limits: FileLimits) -> bytes:
+def source_bytes(content: Content, limits: FileLimits) -> bytes:
     """All bytes of a file as it is now; a file that grows meanwhile is cut off, or refused, no later than at the limit.
 
     Raises:
         DocumentError: it has more than `limits.file_bytes`, or is no regular file. OSError: it cannot be read.
     """
     most = limits.file_bytes
-    with os.fdopen(regular_file(path), "rb") as file:
+    if isinstance(content, bytes):
+        if len(content) > most:
+            raise refused("file_bytes", most=most, got=f"{len(content):,}", unit="bytes in a file")
+        return content
+    with os.fdopen(regular_file(content), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise refused("file_bytes", most=most, got=f"{size:,}", unit="bytes in a file")

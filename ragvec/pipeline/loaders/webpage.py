@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import BlockKind
 from ragvec.pipeline.encodings import decode
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
-from ragvec.pipeline.loaders.source import source_bytes
+from ragvec.pipeline.loaders.source import Content, source_bytes
 
-__all__ = ["html_text", "load_html"]
+__all__ = ["add_html", "html_text", "load_html"]
 
 _CHARSET = re.compile(rb"<meta[^>]{1,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
 _NOT_READ = """
@@ -28,13 +27,13 @@ _BLOCKS = frozenset(_BREAKING.split())
 _HEADING = re.compile(r"h[1-6]$")
 
 
-def load_html(path: Path, limits: FileLimits) -> Extract:
+def load_html(content: Content, limits: FileLimits) -> Extract:
     """An HTML page. Its title is the first `h1`, else what `<title>` says, else its first heading.
 
     Raises:
         DocumentError: it is no text, or a limit is passed.
     """
-    raw = source_bytes(path, limits)
+    raw = source_bytes(content, limits)
     declared = _CHARSET.search(raw[:4096])
     text, note = decode(raw, declared=declared[1].decode("ascii") if declared else "")
     page = _parse(text, limits)
@@ -43,13 +42,25 @@ def load_html(path: Path, limits: FileLimits) -> Extract:
     return page.builder.extract(title=title, attributes=attributes, notes=[note] if note else [])
 
 
+def add_html(raw: bytes, builder: TextBuilder, limits: FileLimits) -> tuple[str, str]:
+    """Add what stands on a page to a text; return its title and a note on how it was decoded, both perhaps empty.
+
+    Raises:
+        DocumentError: it is no text, or a limit is passed.
+    """
+    declared = _CHARSET.search(raw[:4096])
+    text, note = decode(raw, declared=declared[1].decode("ascii") if declared else "")
+    page = _parse(text, limits, builder)
+    return page.first_h1 or page.title, note
+
+
 def html_text(fragment: str, limits: FileLimits) -> str:
     """The words of an HTML fragment. Raises DocumentError when a limit is passed."""
     return _parse(fragment, limits).builder.text
 
 
-def _parse(text: str, limits: FileLimits) -> _Page:
-    page = _Page(limits)
+def _parse(text: str, limits: FileLimits, builder: TextBuilder | None = None) -> _Page:
+    page = _Page(builder or TextBuilder(limits))
     page.feed(text)
     page.close()
     page.finish()
@@ -68,9 +79,9 @@ class _Table:
 class _Page(HTMLParser):
     """Collects blocks from the stream of tags, whether or not these are closed as they should be."""
 
-    def __init__(self, limits: FileLimits) -> None:
+    def __init__(self, builder: TextBuilder) -> None:
         super().__init__(convert_charrefs=True)
-        self.builder = TextBuilder(limits)
+        self.builder = builder
         self.title = self.language = self.first_h1 = ""
         self._title_words: list[str] = []
         self._words: list[str] = []

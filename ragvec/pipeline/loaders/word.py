@@ -6,27 +6,27 @@ import io
 import struct
 import zipfile
 import zlib
-from pathlib import Path
 from typing import Any
 
 from ragvec.errors import DocumentError
 from ragvec.extras import require
 from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import BlockKind
+from ragvec.pipeline.loaders.archive import check_archive
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
-from ragvec.pipeline.loaders.source import refused, source_bytes
+from ragvec.pipeline.loaders.source import Content, refused, source_bytes
 
 __all__ = ["load_docx"]
 
 
-def load_docx(path: Path, limits: FileLimits) -> Extract:
+def load_docx(content: Content, limits: FileLimits) -> Extract:
     """A docx file. Its title is the paragraph in style Title, else the first heading, else that of its core properties.
 
     Raises:
         DocumentError: the file is not a docx document, or a limit is passed.
         MissingExtra: python-docx is not installed.
     """
-    docx = require("docx", extra="embed", purpose="Reading docx files", package="python-docx")
+    docx = require("docx", extra="documents", purpose="Reading docx files", package="python-docx")
     # A damaged file shows itself in whichever part of the zip, the XML or the styles it is damaged.
     damage = (
         docx.exceptions.PythonDocxError,
@@ -44,9 +44,9 @@ def load_docx(path: Path, limits: FileLimits) -> Extract:
         ValueError,
     )
     builder = TextBuilder(limits)
-    source = io.BytesIO(source_bytes(path, limits))
+    source = io.BytesIO(source_bytes(content, limits))
     try:
-        _check_archive(source, limits)
+        check_archive(source, limits)
         document = docx.Document(source)
         title = (
             _Body(builder, limits).add(document) or builder.first_heading() or str(document.core_properties.title or "")
@@ -54,18 +54,6 @@ def load_docx(path: Path, limits: FileLimits) -> Extract:
     except damage as error:
         raise DocumentError(f"Expected a docx document, got a file that cannot be read as one: {error}") from error
     return builder.extract(title=title)
-
-
-def _check_archive(source: io.BytesIO, limits: FileLimits) -> None:
-    """Refuse an archive that unpacks to more than it should, before anything is unpacked: no member of it ever gives
-    more bytes than its entry says."""
-    with zipfile.ZipFile(source) as archive:
-        members = archive.infolist()
-    if len(members) > limits.parts:
-        raise refused("parts", most=limits.parts, got=f"{len(members):,}", unit="files in an archive")
-    unpacked = sum(member.file_size for member in members)
-    if unpacked > limits.unpacked_bytes:
-        raise refused("unpacked_bytes", most=limits.unpacked_bytes, got=f"{unpacked:,}", unit="bytes in an archive")
 
 
 class _Body:
