@@ -113,7 +113,7 @@ class S3VectorsFace:
         """See `Face.refusal`. Faults of the store are named in the log, not to clients."""
         wire = told_code(error, S3, _ERRORS, operation=operation)
         document: dict[str, Any] = {"message": _message(error, wire)}
-        if wire.code == "ValidationException" and isinstance(error, InvalidRequest) and error.fields:
+        if isinstance(error, InvalidRequest) and error.fields and type(error) not in _ERRORS:
             document["fieldList"] = [{"path": path, "message": text} for path, text in error.fields]
         headers = (JSON, ("x-amzn-requestid", request_id), ("x-amzn-errortype", wire.code))
         return HttpReply(status=wire.status, headers=headers, body=encode(document))
