@@ -253,11 +253,17 @@ def _announce(settings: Settings, place: Place, output: Output) -> None:
         lines.append("Nothing is checked: every request is the owner's (--no-auth).")
     for snippet in found:
         lines += ["", f"# {snippet.title}", snippet.code.rstrip()]
-    print("\n".join(lines), flush=True)
+    _print("\n".join(lines))
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def _say(text: str) -> None:
-    print(f"ragvec serve: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"ragvec serve: {text}\n")
+    sys.stderr.flush()
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The ASGI application: reads requests within their limits, has them handled in threads, writes replies, counts, logs."""
+"""The ASGI application: reads requests within limits, has them handled in threads, writes replies, counts and logs."""
 
 from __future__ import annotations
 

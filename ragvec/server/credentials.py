@@ -63,7 +63,7 @@ def read_credentials(path: str | Path) -> tuple[User, ...]:
 
 
 def readable_by_others(path: str | Path) -> bool:
-    """Whether the group or everybody may read the file, which holds secrets; never so where files have no such modes."""
+    """Whether others than its owner may read the file, which holds secrets; False where files have no such modes."""
     return sys.platform != "win32" and bool(Path(path).stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
 

@@ -38,7 +38,6 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=(listener.fileno(),),
-            bufsize=0,
         )
         self.tell(msgspec.json.encode(settings))
 
@@ -47,6 +46,7 @@ class _Worker:
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(line + b"\n")
+            self.process.stdin.flush()
 
     def descriptor(self) -> int:
         """What becomes readable when the worker is ready, and when it dies."""
@@ -122,7 +122,7 @@ class Workers:
         self._reload = True
 
     def _mind(self, wakes: int, *, until_ready: bool) -> bool:
-        """Keep the workers running until told to end or, with `until_ready`, until all are; False: one did not start."""
+        """Keep the workers running until told to end or, `until_ready`, until all are; False: one did not start."""
         began = time.monotonic()
         while not self._ending:
             now = time.monotonic()
