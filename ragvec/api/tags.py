@@ -8,6 +8,7 @@ from ragvec.api.access import Session, resource
 from ragvec.api.constraints import Constraints
 from ragvec.api.requests import ListTagsForResource, TagResource, UntagResource
 from ragvec.api.responses import Empty, Tags
+from ragvec.api.settings import plain_tags
 from ragvec.errors import InvalidRequest
 
 __all__ = ["check_tags", "list_tags_for_resource", "tag_resource", "untag_resource"]
@@ -23,7 +24,7 @@ def tag_resource(session: Session, request: TagResource) -> Empty:
 
     def merged(tags: dict[str, str]) -> dict[str, str]:
         tags |= request.tags
-        _check_count(tags, session)
+        _check_count(plain_tags(tags), session)
         return tags
 
     session.engine.catalog.change_tags(target.bucket, target.index, merged)
@@ -37,7 +38,7 @@ def untag_resource(session: Session, request: UntagResource) -> Empty:
         constraints.length(f"/tagKeys/{i}", key, low=1, high=session.dialect.limits.tag_key_max)
     constraints.check()
     target = resource(session, request.resource_arn)
-    gone = set(request.tag_keys)
+    gone = plain_tags(dict.fromkeys(request.tag_keys, "")).keys()
     session.engine.catalog.change_tags(
         target.bucket, target.index, lambda tags: {key: value for key, value in tags.items() if key not in gone}
     )
@@ -47,7 +48,7 @@ def untag_resource(session: Session, request: UntagResource) -> Empty:
 def list_tags_for_resource(session: Session, request: ListTagsForResource) -> Tags:
     """Return the tags of a bucket or an index. Raises ResourceNotFound."""
     target = resource(session, request.resource_arn)
-    return Tags(tags=session.engine.catalog.tags(target.bucket, target.index))
+    return Tags(tags=plain_tags(session.engine.catalog.tags(target.bucket, target.index)))
 
 
 def check_tags(tags: dict[str, str], session: Session) -> dict[str, str]:
