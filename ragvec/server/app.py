@@ -246,7 +246,8 @@ def _is_signed(request: HttpRequest) -> bool:
 
 
 async def _send(reply: HttpReply, send: Send) -> None:
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    # Names stay as a face spells them: the SDK of COS knows `Content-Type` by this spelling only.
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
     if reply.status >= 200 and reply.status not in (204, 304):
         headers.append((b"content-length", str(len(reply.body)).encode("ascii")))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

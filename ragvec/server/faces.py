@@ -13,13 +13,14 @@ from ragvec.store import Store
 __all__ = ["FACES", "faces"]
 
 FACES = {
+    "cos": "CosFace",
+    "tos": "TosFace",
     "s3vectors": "S3VectorsFace",
     "kendra": "KendraFace",
     "oss": "OssFace",
-    "cos": "CosFace",
-    "tos": "TosFace",
 }
-"""In the order in which they are asked whether a request is theirs."""
+"""In the order in which they are asked whether a request is theirs: S3 Vectors takes what is not signed, and so comes
+after those whose paths are the same and who are sure of theirs."""
 
 
 def faces(names: Iterable[str], service: Service, *, store: Store, folders: dict[str, str]) -> tuple[Face, ...]:
