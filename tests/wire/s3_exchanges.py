@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import botocore.session
+import pytest
 from botocore.model import Shape, StructureShape
 
 from tests.wire.serving import ACCOUNT, REGION
 
-__all__ = ["ARN", "AT", "EXCHANGES", "FLAT", "NAMES", "SERVICE", "misfits"]
+__all__ = ["ARN", "AT", "EXCHANGES", "FLAT", "NAMES", "SERVICE", "does", "misfits"]
 
 SERVICE = botocore.session.get_session().get_service_model("s3vectors")
 NAMES = sorted(SERVICE.operation_names)
@@ -152,3 +153,14 @@ def misfits(value: Any, shape: Shape, path: str) -> Iterator[str]:
         }[shape.type_name]
         if type(value) is not expected:
             yield f"{path}: {type(value).__name__} is no {shape.type_name}"
+
+
+def does(client: str, *operations: str) -> Callable[[Any], Any]:
+    """Marks a test that has `client` do these operations against a server."""
+
+    def marked(test: Any) -> Any:
+        for operation in reversed(operations):
+            test = pytest.mark.sdk(client, operation)(test)
+        return test
+
+    return marked

@@ -1,10 +1,11 @@
-"""langchain-aws's S3 Vectors store on a ragvec client: the real library, unchanged."""
+"""langchain-aws's S3 Vectors store on a ragvec client, and on boto3's with `ragvec serve`: the real library."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,13 @@ from ragvec.api.client import Client
 
 pytest.importorskip("langchain_aws", reason="langchain-aws is not installed")
 
+import boto3
 from langchain_aws.vectorstores.s3_vectors import AmazonS3Vectors
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+
+from tests.wire.s3_exchanges import does
+from tests.wire.serving import REGION, Serving
 
 DIMENSION = 512
 TEXTS = [
@@ -49,11 +54,30 @@ class WordEmbeddings(Embeddings):
         return [float(value) for value in total]
 
 
-@pytest.fixture(params=["native", "s3"])
-def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
-    with ragvec.connect(tmp_path / "store", dialect=request.param) as client:
-        client.create_vector_bucket(vectorBucketName="langchain")
-        yield client
+@pytest.fixture(params=["native", "s3", "served"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    if request.param != "served":
+        with ragvec.connect(tmp_path / "store", dialect=request.param) as client:
+            client.create_vector_bucket(vectorBucketName="langchain")
+            yield client
+        return
+    server: Serving = request.getfixturevalue("server")
+    remote = boto3.client("s3vectors", **settings(server))
+    remote.create_vector_bucket(vectorBucketName="langchain")
+    yield remote
+    for index in remote.list_indexes(vectorBucketName="langchain")["indexes"]:
+        remote.delete_index(indexArn=index["indexArn"])
+    remote.delete_vector_bucket(vectorBucketName="langchain")
+
+
+def settings(server: Serving) -> dict[str, str]:
+    """How boto3 reaches a server."""
+    return {
+        "endpoint_url": server.url,
+        "region_name": REGION,
+        "aws_access_key_id": server.owner.access_key,
+        "aws_secret_access_key": server.owner.secret_key,
+    }
 
 
 @pytest.fixture
@@ -158,3 +182,27 @@ def test_an_error_of_the_store_is_one_of_botocore(client: Client) -> None:
     with pytest.raises(ClientError) as caught:
         store.add_texts(["x"])
     assert caught.value.response["Error"]["Code"] == "NotFoundException"
+
+
+@does(
+    "langchain-aws AmazonS3Vectors",
+    "CreateIndex",
+    "GetIndex",
+    "PutVectors",
+    "GetVectors",
+    "QueryVectors",
+    "DeleteVectors",
+    "DeleteIndex",
+)
+def test_a_store_that_makes_its_own_client(server: Serving) -> None:
+    boto3.client("s3vectors", **settings(server)).create_vector_bucket(vectorBucketName="own-client")
+    store = AmazonS3Vectors(
+        vector_bucket_name="own-client", index_name="texts", embedding=WordEmbeddings(), **settings(server)
+    )
+
+    assert store.add_texts(TEXTS, METADATA, ids=[f"t{i}" for i in range(5)]) == ["t0", "t1", "t2", "t3", "t4"]
+    found = store.similarity_search("expense hotels", k=2, filter={"topic": "finance"})
+    assert [document.id for document in found] == ["t4", "t3"]
+    assert store.get_by_ids(["t0"])[0].page_content == TEXTS[0]
+    assert store.delete(["t0"])
+    assert store.delete()

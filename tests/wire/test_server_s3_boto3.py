@@ -267,12 +267,6 @@ def test_errors_are_modelled_and_those_of_the_client_in_this_process(filled: Any
     assert seen == {"ValidationException", "NotFoundException", "ConflictException"}
 
 
-def test_a_quota_is_402(server: Serving) -> None:
-    error = SERVICE.shape_for_error_code("ServiceQuotaExceededException")
-
-    assert error.metadata["error"]["httpStatusCode"] == 402
-
-
 # -- signatures --------------------------------------------------------------------------------------------------------
 
 
