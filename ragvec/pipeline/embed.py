@@ -15,7 +15,7 @@ from ragvec.pipeline.embedders import (
     MiniLMEmbedder,
     SentenceTransformerEmbedder,
 )
-from ragvec.pipeline.embedders.sentence_transformers import FROM_FOLDER
+from ragvec.pipeline.embedders.loading import FROM_FOLDER
 from ragvec.protocols import Embedder, Tokenizer
 from ragvec.types import FloatMatrix
 

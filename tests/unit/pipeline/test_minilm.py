@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ragvec.errors import ModelError
+from ragvec.errors import InvalidRequest, ModelError
 from ragvec.pipeline.embedders import MiniLMEmbedder, SentenceTransformerEmbedder
 from ragvec.protocols import Embedder, Tokenizer
 
@@ -24,6 +24,12 @@ FAR = "The quarterly report was filed late."
 
 @pytest.fixture(scope="module")
 def embedder() -> MiniLMEmbedder:
+    return MiniLMEmbedder(precision="float32")
+
+
+@pytest.fixture(scope="module")
+def quick() -> MiniLMEmbedder:
+    """As it comes: in eight bits where the processor is quick at it."""
     return MiniLMEmbedder()
 
 
@@ -81,6 +87,105 @@ def test_threads_may_share_an_embedder(embedder: MiniLMEmbedder) -> None:
     assert torch.get_num_threads() == before
 
 
+def test_vectors_are_those_of_the_library(embedder: MiniLMEmbedder) -> None:
+    """Packed tokens, texts of every length with others or alone, against the code of sentence-transformers."""
+    from sentence_transformers import SentenceTransformer
+
+    texts = [
+        "",
+        " ",
+        "tea",
+        *NEAR,
+        FAR,
+        *(f"{FAR} {NEAR[0]} " * count for count in range(1, 30, 3)),
+        "漢字 naïve Ünï " * 9,
+    ]
+    expected = SentenceTransformer(str(embedder.folder), local_files_only=True).encode(texts, normalize_embeddings=True)
+    assert np.allclose(embedder.embed_documents(texts), expected, atol=2e-6)
+
+
+def test_eight_bits_are_near_and_company_does_not_change_them(quick: MiniLMEmbedder, embedder: MiniLMEmbedder) -> None:
+    texts = [f"{FAR} Number {number}: {NEAR[number % 2]} " * (number % 9 + 1) for number in range(40)]
+    eight = SentenceTransformerEmbedder(embedder.folder, precision="int8", local_files_only=True)
+    found, exact = eight.embed_documents(texts), embedder.embed_documents(texts)
+    cosines = (found * exact).sum(axis=1)
+    assert cosines.mean() > 0.995
+    assert cosines.min() > 0.99
+    alone = np.concatenate([eight.embed_documents([text]) for text in texts])
+    assert np.allclose(found, alone, atol=2e-6)
+    assert np.allclose(eight.embed_query(texts[0]), embedder.embed_query(texts[0]), atol=2e-6)
+    # Near enough to stand in one index: the name is the same, and only the cache keeps them apart.
+    assert eight.name.partition("@")[2] == embedder.name.partition("@")[2] == quick.name.partition("@")[2]
+    assert eight.cache_name.endswith("|int8")
+    assert embedder.cache_name.endswith("|float32")
+    assert quick.cache_name.endswith(("|int8", "|float32"))
+
+
+def test_the_first_coordinates_only(embedder: MiniLMEmbedder) -> None:
+    cut = SentenceTransformerEmbedder(embedder.folder, truncate_dim=64, precision="float32", local_files_only=True)
+    whole = embedder.embed_documents([*NEAR, FAR])[:, :64]
+    assert (cut.dimension, cut.name.partition(";")[2]) == (64, "dim=64")
+    expected = whole / np.linalg.norm(whole, axis=1, keepdims=True)
+    assert np.allclose(cut.embed_documents([*NEAR, FAR]), expected, atol=2e-6)
+    assert cut.embed_query(FAR).shape == (64,)
+    with pytest.raises(InvalidRequest, match=r"Expected 1 to 384, the dimension of .*, got 400"):
+        SentenceTransformerEmbedder(embedder.folder, truncate_dim=400, local_files_only=True)
+
+
+def test_half_precision_and_batches_by_number(embedder: MiniLMEmbedder) -> None:
+    half = SentenceTransformerEmbedder(embedder.folder, precision="bfloat16", local_files_only=True)
+    few = SentenceTransformerEmbedder(embedder.folder, precision="float32", batch_size=2, local_files_only=True)
+    texts = [*NEAR, FAR, NEAR[0] * 9, FAR * 3]
+    exact = embedder.embed_documents(texts)
+    assert (half.embed_documents(texts) * exact).sum(axis=1).min() > 0.999
+    assert np.allclose(few.embed_documents(texts), exact, atol=2e-6)
+
+
+def test_other_precisions_and_backends_are_refused_by_name(embedder: MiniLMEmbedder) -> None:
+    with pytest.raises(InvalidRequest, match="Expected one of auto, float32, float16, bfloat16, int8, got 'int4'"):
+        SentenceTransformerEmbedder(embedder.folder, precision="int4")
+    with pytest.raises(InvalidRequest, match="got 'int4'"):
+        MiniLMEmbedder(precision="int4")
+
+
+def test_a_model_that_is_no_bert_in_eight_bits(tmp_path: Path, embedder: MiniLMEmbedder) -> None:
+    """Its linear layers are replaced, and since nobody measured how near that is, the name tells."""
+    from sentence_transformers import SentenceTransformer
+    from transformers import DistilBertConfig, DistilBertModel
+
+    model = SentenceTransformer(str(embedder.folder), local_files_only=True)
+    bert = DistilBertModel(DistilBertConfig(vocab_size=30522, dim=64, n_layers=2, n_heads=4, hidden_dim=128)).eval()
+    model[0].model = bert
+    if model[0].auto_model is not bert:
+        model[0].auto_model = bert
+    model[1].word_embedding_dimension = 64
+    if hasattr(model[1], "embedding_dimension"):
+        model[1].embedding_dimension = 64
+    model.save(str(tmp_path / "distil"))
+    plain = SentenceTransformerEmbedder(tmp_path / "distil", local_files_only=True)
+    eight = SentenceTransformerEmbedder(tmp_path / "distil", precision="int8", local_files_only=True)
+    assert plain.name == eight.name.partition(";")[0]
+    assert eight.name.endswith(";precision='int8'")
+    texts = [*NEAR, FAR]
+    assert (plain.embed_documents(texts) * eight.embed_documents(texts)).sum(axis=1).min() > 0.99
+
+
+def test_a_static_model(tmp_path: Path, embedder: MiniLMEmbedder) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(embedder.folder / "tokenizer.json"))
+    weights = np.random.default_rng(0).normal(size=(tokenizer.get_vocab_size(), 48)).astype(np.float32)
+    SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)]).save(str(tmp_path / "static"))
+    static = SentenceTransformerEmbedder(tmp_path / "static", local_files_only=True)
+    assert (static.dimension, static.max_tokens) == (48, None)
+    vectors = static.embed_documents(["red tea", "red tea", "blue"])
+    assert np.allclose(vectors[0], vectors[1])
+    assert np.allclose(vectors[0], static.embed_query("red tea"))
+    assert not np.allclose(vectors[0], vectors[2], atol=0.1)
+
+
 def test_the_tokenizer_counts_what_the_model_reads(embedder: MiniLMEmbedder) -> None:
     text = "Tokenization of naïve 漢字, e.g. Heron-7."
     spans = embedder.tokenizer.spans(text)
@@ -110,11 +215,13 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_any_model_from_a_folder(copy: Path, embedder: MiniLMEmbedder) -> None:
-    plain = SentenceTransformerEmbedder(copy, local_files_only=True)
+    plain = SentenceTransformerEmbedder(copy, local_files_only=True, precision="float32")
     assert plain.name == "folder:all-MiniLM-L6-v2@53aa51172d14"
     assert (plain.dimension, plain.max_tokens) == (384, 254)
     assert np.allclose(plain.embed_query(FAR), embedder.embed_query(FAR), atol=1e-6)
-    prompted = SentenceTransformerEmbedder(copy, query_prompt="query: ", document_prompt="", max_seq_length=64)
+    prompted = SentenceTransformerEmbedder(
+        copy, query_prompt="query: ", document_prompt="", max_seq_length=64, precision="float32"
+    )
     assert prompted.name == "folder:all-MiniLM-L6-v2@53aa51172d14;query='query: ';max=64"
     assert prompted.max_tokens == 62
     assert np.allclose(prompted.embed_query("tea"), embedder.embed_query("query: tea"), atol=1e-6)
