@@ -103,6 +103,8 @@ def test_every_offered_name_is_there(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_heavy_packages_are_imported_only_on_use(path: Path) -> None:
+    # Who imports ragvec.langchain wants subclasses of LangChain's classes.
+    own = {"langchain_core"} if part_of(path) == "langchain" else set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -110,7 +112,7 @@ def test_heavy_packages_are_imported_only_on_use(path: Path) -> None:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module]
         for name in names:
-            assert name.split(".")[0] not in HEAVY, f"{path}:{node.lineno} imports {name} when it is loaded"
+            assert name.split(".")[0] not in HEAVY - own, f"{path}:{node.lineno} imports {name} when it is loaded"
 
 
 def test_importing_the_package_loads_nothing_heavy_and_prints_nothing() -> None:
