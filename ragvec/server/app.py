@@ -14,6 +14,7 @@ from ragvec.server.access_log import AccessLog, Entry
 from ragvec.server.handle import Begun, Handled, Handler
 from ragvec.server.messages import HttpReply, HttpRequest
 from ragvec.server.metrics import Figures
+from ragvec.server.pace import Pace
 from ragvec.server.refusals import BodyTooLarge, MalformedBody, RequestTimeout, TooManyRequests
 from ragvec.server.settings import ServerLimits
 
@@ -38,7 +39,8 @@ class _Gone(Exception):
 class App:
     """Answers requests by `handler`; those to `OWN_PATHS` that are not signed go to `own`.
 
-    What reads no more than its own memory happens on the event loop, operations in `limits.threads` threads.
+    What takes no time happens on the event loop, also operations that `Pace` knows to be quick; all else in
+    `limits.threads` threads.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class App:
         self._figures = figures
         self._log = log
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="operation")
+        self._pace = Pace()
         self._in_work = 0
         self._held = 0
 
@@ -116,7 +119,15 @@ class App:
         begun = handler.begin(request, request_id=request_id)
         if not isinstance(begun, Begun):
             return begun
-        return await loop.run_in_executor(self._threads, handler.finish, begun)
+        kind = self._pace.kind(begun.call)
+        if kind is None:
+            return await loop.run_in_executor(self._threads, handler.finish, begun)
+        if self._pace.is_quick(kind):
+            handled, seconds = _timed(handler, begun)
+        else:
+            handled, seconds = await loop.run_in_executor(self._threads, _timed, handler, begun)
+        self._pace.took(kind, seconds)
+        return handled
 
     def _note(
         self,
@@ -222,6 +233,11 @@ class _Body:
         return BodyTooLarge(f"Expected a body of at most {self._limits.body} bytes, got {got}", path="Content-Length")
 
 
+def _timed(handler: Handler, begun: Begun) -> tuple[Handled, float]:
+    began = time.perf_counter()
+    return handler.finish(begun), time.perf_counter() - began
+
+
 def _whole(handler: Handler, request: HttpRequest, request_id: str) -> Handled:
     return handler.handle(request, request_id=request_id)
 
@@ -245,9 +261,18 @@ def _is_signed(request: HttpRequest) -> bool:
     return request.header("authorization") is not None or bool(request.raw_query)
 
 
+class _Spelled(bytes):
+    """The name of a header as a face spells it, which uvicorn would write in small letters: the SDK of COS knows
+    `Content-Type` by this spelling only."""
+
+    def lower(self) -> _Spelled:
+        return self
+
+
 async def _send(reply: HttpReply, send: Send) -> None:
-    # Names stay as a face spells them: the SDK of COS knows `Content-Type` by this spelling only.
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    headers: list[tuple[bytes, bytes]] = [
+        (_Spelled(name.encode("latin-1")), value.encode("latin-1")) for name, value in reply.headers
+    ]
     if reply.status >= 200 and reply.status not in (204, 304):
         headers.append((b"content-length", str(len(reply.body)).encode("ascii")))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

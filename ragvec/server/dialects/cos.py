@@ -10,7 +10,7 @@ from ragvec.api.dialects import COS, WireError
 from ragvec.errors import InvalidRequest
 from ragvec.server.dialects.face import Call
 from ragvec.server.dialects.posts import PostFace
-from ragvec.server.dialects.shared import JSON, JsonObject, encode
+from ragvec.server.dialects.shared import JsonObject, encode
 from ragvec.server.messages import HttpReply, HttpRequest
 from ragvec.server.signing.cos import CosSha1
 
@@ -30,6 +30,8 @@ class CosFace(PostFace):
     dialect = COS
     arn_word = "Qcs"
     takes_arns = True
+    # The Python SDK reads a body as JSON under this very spelling of the name only.
+    json_type = ("Content-Type", "application/json")
     wording = (
         (re.compile(r"\b(vectorBucket|index)Arn\b"), r"\1Qcs"),
         (re.compile(" but not both$"), ""),
@@ -99,7 +101,7 @@ class CosFace(PostFace):
         return HttpReply(
             status=wire.status,
             headers=(
-                JSON,
+                self.json_type,
                 ("x-cos-error-code", wire.code),
                 *self.identifying(request_id),
             ),

@@ -61,6 +61,7 @@ class PostFace:
     takes_arns: ClassVar[bool]
     wording: ClassVar[tuple[tuple[re.Pattern[str], str], ...]]
     """What to say instead of the words of the operations layer, where these name what the service does not have."""
+    json_type: ClassVar[tuple[str, str]] = JSON
     not_shown_of_indexes: ClassVar[frozenset[str]] = frozenset({"encryptionConfiguration"})
 
     def __init__(self, service: Service) -> None:
@@ -146,7 +147,7 @@ class PostFace:
     def reply(self, call: Call, outcome: Any, *, request_id: str) -> HttpReply:  # noqa: ARG002 - as in Face
         """See `Face.reply`."""
         body = self._encoded(outcome)
-        kind = (JSON,) if body else ()
+        kind = (self.json_type,) if body else ()
         return HttpReply(status=200, headers=(*kind, *self.identifying(request_id)), body=body)
 
     def identifying(self, request_id: str) -> tuple[tuple[str, str], ...]:
