@@ -12,7 +12,7 @@ from botocore.model import Shape, StructureShape
 
 from tests.wire.serving import ACCOUNT, REGION
 
-__all__ = ["ARN", "AT", "EXCHANGES", "FLAT", "NAMES", "SERVICE", "does", "misfits"]
+__all__ = ["ARN", "AT", "EXCHANGES", "FLAT", "NAMES", "POLICY", "SERVICE", "does", "misfits"]
 
 SERVICE = botocore.session.get_session().get_service_model("s3vectors")
 NAMES = sorted(SERVICE.operation_names)
