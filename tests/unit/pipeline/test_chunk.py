@@ -183,4 +183,4 @@ def test_settings_that_make_no_sense_are_refused(size: int, overlap: int) -> Non
 def test_the_name_tells_the_settings() -> None:
     chunker = StructureChunker(max_tokens=120, overlap=10)
     assert isinstance(chunker, Chunker)
-    assert chunker.name == "structure-1:120:10:30"
+    assert chunker.name == "structure-2:120:10:30"

@@ -275,8 +275,8 @@ def test_the_chunker_leaves_room_for_what_the_model_reads(index: Index) -> None:
         return [[1.0]] * len(texts)
 
     small = CallableEmbedder(one, name="small", dimension=1, max_tokens=126)
-    assert Pipeline(index=index, embedder=small).chunker.name == "structure-1:78:0:19"
-    assert Pipeline(index=index, embedder="hashing").chunker.name == "structure-1:200:0:50"
+    assert Pipeline(index=index, embedder=small).chunker.name == "structure-2:78:0:19"
+    assert Pipeline(index=index, embedder="hashing").chunker.name == "structure-2:200:0:50"
 
 
 def test_a_log_gets_a_line_a_stage(pipeline: Pipeline, capfd: pytest.CaptureFixture[str]) -> None:
