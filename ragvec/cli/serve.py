@@ -135,7 +135,7 @@ def _serve_here(
             _reload_on_signal(running, users)
         announce()
 
-    serve(settings, listener, started=started, stop=True)
+    serve(settings, listener=listener, started=started)
 
 
 def _reload_on_signal(running: object, users: Callable[[], tuple[User, ...]]) -> None:

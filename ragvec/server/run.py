@@ -53,11 +53,18 @@ class Running:
         self._server.should_exit = True
 
 
-def serve(settings: Settings, listener: socket.socket, *, started: Callable[[Running], None], stop: bool) -> None:
-    """Answer the connections to `listener` until told to drain; `started` is called once it does.
+def serve(
+    settings: Settings,
+    *,
+    started: Callable[[Running], None],
+    listener: socket.socket | None = None,
+    channel: socket.socket | None = None,
+) -> None:
+    """Answer connections until told to drain; `started` is called once it does.
 
-    With `stop` the signals SIGTERM and SIGINT tell it; without, SIGTERM alone does, and who minds the terminal is
-    another process. `listener` is closed.
+    They are those to `listener`, a socket that listens, or those that another process sends as descriptors through
+    `channel`, a socket of the Unix family; that process then minds the terminal too: of SIGTERM and SIGINT, which tell
+    to drain, only the first does. Both are closed at the end.
 
     Raises:
         StoreError: the store cannot be opened. InvalidRequest: there is no dialect of a name.
@@ -97,21 +104,49 @@ def serve(settings: Settings, listener: socket.socket, *, started: Callable[[Run
             ssl_certfile=settings.tls_cert or None,
             ssl_keyfile=settings.tls_key or None,
         )
-        server = _Server(config, started=lambda: started(Running(handler, server)), interrupts=stop)
-        server.run(sockets=[listener])
+        server = _Server(config, started=lambda: started(Running(handler, server)), channel=channel)
+        server.run(sockets=[listener] if listener is not None else [])
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server, which ends by signal without passing the signal on, and looks after late connections."""
 
-    def __init__(self, config: uvicorn.Config, *, started: Callable[[], None], interrupts: bool) -> None:
+    def __init__(self, config: uvicorn.Config, *, started: Callable[[], None], channel: socket.socket | None) -> None:
         super().__init__(config)
         self._told = started
-        self._interrupts = interrupts
+        self._channel = channel
+        self._joining: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
+        if self._channel is not None:
+            self._channel.setblocking(False)
+            asyncio.get_running_loop().add_reader(self._channel, self._receive, self._channel)
         self._told()
+
+    def _receive(self, channel: socket.socket) -> None:
+        """Take over connections that were accepted elsewhere."""
+        with contextlib.suppress(BlockingIOError):
+            message, descriptors, _, _ = socket.recv_fds(channel, 64, 64)
+            for descriptor in descriptors:
+                task = asyncio.create_task(self._join(socket.socket(fileno=descriptor)))
+                self._joining.add(task)
+                task.add_done_callback(self._joining.discard)
+            if not message:
+                asyncio.get_running_loop().remove_reader(channel)
+
+    async def _join(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):  # gone already, or no TLS: nothing was asked
+            await loop.connect_accepted_socket(self._connection, connection, ssl=self.config.ssl)
+
+    def _connection(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = kind(
+            config=self.config, server_state=self.server_state, app_state={}, _loop=asyncio.get_running_loop()
+        )
+        return made
 
     async def main_loop(self) -> None:
         watch = asyncio.create_task(self._watch())
@@ -121,6 +156,11 @@ class _Server(uvicorn.Server):
             self._watcher = watch  # goes on while the last requests are finished
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_reader(self._channel)
+            self._receive(self._channel)  # what was accepted for this worker is answered by it
+            await asyncio.gather(*self._joining)
+            self._channel.close()
         await super().shutdown(sockets=sockets)
         self._watcher.cancel()
 
@@ -129,9 +169,9 @@ class _Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        ending = [signal.SIGTERM, *([signal.SIGINT] if self._interrupts else [])]
+        ending = [signal.SIGTERM, *([signal.SIGINT] if self._channel is None else [])]
         before = {number: signal.signal(number, self.handle_exit) for number in ending}
-        if not self._interrupts:
+        if self._channel is not None:
             before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             yield

@@ -1,8 +1,8 @@
 """A worker of several: a process of its own, started and minded by `workers.py`.
 
-`python -m ragvec.server.worker <descriptor>` serves the listening socket that it inherits. Its standard input has a
-line of JSON for its settings, later one for each new list of users; its end means that the parent is gone, and ends
-the worker too. To standard output it writes a line when it is ready.
+`python -m ragvec.server.worker <descriptor>` answers the connections that come through the socket it inherits. Its
+standard input has a line of JSON for its settings, later one for each new list of users; its end means that the parent
+is gone, and ends the worker too. To standard output it writes a line when it is ready.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def main() -> int:
     # Without a buffer, whose lock the reading thread would still hold when the interpreter ends.
     orders = io.FileIO(0, closefd=False)
     settings = msgspec.json.decode(orders.readline(), type=Settings)
-    listener = socket.socket(fileno=int(sys.argv[1]))
+    channel = socket.socket(fileno=int(sys.argv[1]))
     try:
-        serve(settings, listener, started=lambda running: _listen(running, orders), stop=False)
+        serve(settings, channel=channel, started=lambda running: _listen(running, orders))
     except RagvecError as error:
         print(f"ragvec serve: {error.message}", file=sys.stderr)  # noqa: T201
         return 1

@@ -1,4 +1,8 @@
-"""Several workers over one store: started on one listening socket, minded, started again when they die."""
+"""Several workers over one store: started, given connections in turn, minded, started again when they die.
+
+Connections are accepted here and handed over, one to each worker in turn: workers that accepted for themselves would
+share the load as chance has it, and one of them may get it all.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,8 @@ from ragvec.server.worker import READY
 __all__ = ["Workers"]
 
 _START_TIME = 60.0
+_ACCEPTED = 64
+"""Connections taken at a time, before looking after the workers again."""
 _LONGEST_PAUSE = 5.0
 _LIVED = 10.0
 """Seconds after which a worker that dies has not died of its start."""
@@ -30,16 +36,27 @@ _LIVED = 10.0
 class _Worker:
     """A worker process; `ready` once it has said so."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.began = time.monotonic()
         self.ready = False
+        self._channel, theirs = socket.socketpair()
+        self._channel.setblocking(False)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ragvec.server.worker", str(listener.fileno())],
+            [sys.executable, "-m", "ragvec.server.worker", str(theirs.fileno())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=(listener.fileno(),),
+            pass_fds=(theirs.fileno(),),
         )
+        theirs.close()
         self.tell(msgspec.json.encode(settings))
+
+    def give(self, connection: socket.socket) -> bool:
+        """Hand over a connection; False: the worker is dying, or has not taken those it was given before."""
+        try:
+            socket.send_fds(self._channel, [b"c"], [connection.fileno()])
+        except OSError:
+            return False
+        return True
 
     def tell(self, line: bytes) -> None:
         """Send it an order; one that is dying gets none."""
@@ -54,15 +71,16 @@ class _Worker:
         return self.process.stdout.fileno()
 
     def end(self) -> None:
-        """Close the pipes of a worker that has ended."""
+        """Close what led to a worker that has ended."""
+        self._channel.close()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
 
 
 class Workers:
-    """`settings.workers` processes that accept from `listener`, which stays open here, so that connections wait while a
-    worker is replaced. `say` is told what happens to them, in a sentence; `users` reads the users again on SIGHUP."""
+    """`settings.workers` processes that answer connections to `listener`. `say` is told what happens to them, in a
+    sentence; `users` reads the users again on SIGHUP."""
 
     def __init__(
         self,
@@ -80,6 +98,7 @@ class Workers:
         self._pause = 0.0
         self._due: list[float] = []
         """When each missing worker is started."""
+        self._turn = 0
         self._ending = False
         self._reload = False
 
@@ -88,6 +107,7 @@ class Workers:
 
         The code is 1 when workers do not start, or one had to be killed in the end.
         """
+        self._listener.setblocking(False)
         wakes, wake = os.pipe()
         os.set_blocking(wake, False)
         before = {
@@ -128,7 +148,7 @@ class Workers:
             now = time.monotonic()
             for due in [due for due in self._due if due <= now]:
                 self._due.remove(due)
-                self._workers.append(_Worker(self._settings, self._listener))
+                self._workers.append(_Worker(self._settings))
             if until_ready and not self._due and all(worker.ready for worker in self._workers):
                 return True
             if until_ready and now > began + _START_TIME:
@@ -139,15 +159,36 @@ class Workers:
                 self._replace_users()
             pause = min([0.5, *(due - now for due in self._due)])
             by_descriptor = {worker.descriptor(): worker for worker in self._workers}
-            readable, _, _ = select.select([wakes, *by_descriptor], [], [], max(pause, 0))
+            # Connections wait in the kernel while there is no worker for them.
+            accepting = [self._listener.fileno()] if any(worker.ready for worker in self._workers) else []
+            readable, _, _ = select.select([wakes, *accepting, *by_descriptor], [], [], max(pause, 0))
             for descriptor in readable:
                 if descriptor == wakes:
                     os.read(wakes, 4096)
+                elif descriptor == self._listener.fileno():
+                    self._accept()
                 elif os.read(descriptor, 4096).startswith(READY):
                     by_descriptor[descriptor].ready = True
                 elif not self._died(by_descriptor[descriptor]) and until_ready:
                     return False
         return True
+
+    def _accept(self) -> None:
+        """Hand over the connections that wait, each to the next worker in turn."""
+        for _ in range(_ACCEPTED):
+            try:
+                connection, _ = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:  # too many files are open; others may be closed soon
+                self._say(f"a connection cannot be accepted: {error.strerror}")
+                time.sleep(0.05)
+                return
+            with connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                ready = [worker for worker in self._workers if worker.ready]
+                self._turn += 1
+                any(ready[(self._turn + step) % len(ready)].give(connection) for step in range(len(ready)))
 
     def _died(self, worker: _Worker) -> bool:
         """Plan another in place of one that died; whether it had been ready."""
