@@ -18,7 +18,15 @@ from ragvec.api.names import bucket_arn, index_arn, parse_arn
 from ragvec.api.operations import OPERATIONS
 from ragvec.api.requests import Request, UntagResource
 from ragvec.api.responses import Response
-from ragvec.errors import InvalidName, InvalidRequest, RagvecError
+from ragvec.errors import (
+    InvalidName,
+    InvalidRequest,
+    RagvecError,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+)
 from ragvec.server import refusals
 from ragvec.server.dialects.face import Call, Service
 from ragvec.server.dialects.shared import JSON, decode_object, encode, told_code, told_message
@@ -56,6 +64,14 @@ _ERRORS: Mapping[type[RagvecError], WireError] = MappingProxyType(
         refusals.RequestTimeout: WireError(408, "RequestTimeoutException"),
     }
 )
+
+_OF_THE_STORE = (
+    (StoreBusy, "Currently unable to handle the request"),
+    (StoreFull, "The store is full"),
+    (StoreReadOnly, "The store can only be read"),
+    (StoreError, "Internal server error"),
+)
+"""What clients are told of faults whose own messages name files of the server."""
 
 
 class S3VectorsFace:
@@ -202,6 +218,7 @@ def _conditions(request: Request) -> Mapping[str, tuple[str, ...]]:
 def _message(error: RagvecError, wire: WireError) -> str:
     if isinstance(error, refusals.BodyTooLarge):
         return "Request body exceeds max allowed size"
-    if wire.code == "ServiceUnavailableException":
-        return "Currently unable to handle the request"
+    for kind, text in _OF_THE_STORE:
+        if isinstance(error, kind):
+            return text
     return "Internal server error" if wire.status == 500 else told_message(error, S3)
