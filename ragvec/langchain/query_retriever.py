@@ -16,12 +16,11 @@ __all__ = ["RagvecQueryRetriever"]
 
 
 class RagvecQueryRetriever(BaseRetriever):
-    """The best passages of a query index that `user` and `groups` may see.
+    """The best passages of a query index that `user` and `groups` may see; where neither is given, nothing is hidden.
 
-    Where no `user` is given, documents with an access list are left out unless it lets everyone in; either can also be
-    given with each question: `retriever.invoke(text, user="alice", groups=["hr"])`. `where` is a filter on attributes.
-    Metadata hold the attributes, and document_id, title, source, score, confidence, begin, end and, where there is one,
-    heading and page.
+    Both can also be given with each question: `retriever.invoke(text, user="alice", groups=["hr"])`, and so can what
+    else `QueryIndex.retrieve` takes. `where` is a filter on attributes. Metadata hold the attributes, and document_id,
+    title, source, score, confidence, begin, end and, where there is one, heading and page.
     """
 
     query_index: QueryIndex

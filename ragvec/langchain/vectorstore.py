@@ -24,7 +24,7 @@ from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from ragvec.api.arguments import at_least_one
-from ragvec.errors import EmbedderMismatch, InvalidKey, InvalidRequest
+from ragvec.errors import EmbedderMismatch, InvalidRequest
 from ragvec.kendra.embedders import embedder_for
 from ragvec.langchain.client_table import ClientTable
 from ragvec.langchain.documents import OTHER, document_of, metadata_of
@@ -166,7 +166,7 @@ class RagvecVectorStore(VectorStore):
         """See `VectorStore.add_texts`; `batch_size` documents are embedded and written together.
 
         Raises:
-            InvalidRequest: the lists differ in length. InvalidKey, InvalidMetadata: the document is named, and none of
+            InvalidRequest: the lists differ in length. InvalidMetadata: the document is named, and none of
             its batch was written. EmbedderMismatch, DimensionMismatch.
         """
         given = list(texts)
@@ -360,7 +360,7 @@ class RagvecVectorStore(VectorStore):
 
     def _write(self, documents: list[Document], *, batch_size: int = _BATCH, **kwargs: Any) -> list[str]:
         _require_no_more(kwargs)
-        ids = [_id(document.id) for document in documents]
+        ids = [document.id or str(uuid.uuid4()) for document in documents]
         rows = zip(ids, documents, strict=True)
         for batch in _batches(rows, at_least_one(batch_size, "batch_size")):
             last = dict(batch)  # of an id that comes twice, what was added last
@@ -403,14 +403,6 @@ class RagvecVectorStore(VectorStore):
 
     def _document(self, row: Row) -> Document:
         return document_of(row, text_key=self.text_key)
-
-
-def _id(given: str | None) -> str:
-    if given is None:
-        return str(uuid.uuid4())
-    if not isinstance(given, str):
-        raise InvalidKey(f"Expected a text as id, got {given!r} - at `ids`", path="ids")
-    return given
 
 
 def _vector(given: Any) -> FloatVector:
