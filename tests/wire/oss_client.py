@@ -40,16 +40,18 @@ def signed(
     url: str,
     *,
     bucket: str | None = None,
+    key: str | None = None,
     headers: dict[str, str] | None = None,
     user: User = OWNER,
     link: bool = False,
 ) -> HttpRequest:
-    """A request as the SDK's signer leaves it; with `link`, signed in its query."""
+    """A request as the SDK's signer leaves it; with `link`, signed in its query. `key` is what follows the bucket."""
     request = HttpRequest(method, url, headers=dict(headers or {}))
     context = SigningContext(
         product="oss",
         region=REGION,
         bucket=bucket,
+        key=key,
         request=request,
         credentials=Credentials(user.access_key, user.secret_key, user.session_token),
     )

@@ -10,7 +10,7 @@ import msgspec
 from ragvec.api.dialects import OSS
 from ragvec.api.operations import perform
 from ragvec.api.responses import Policy
-from ragvec.errors import BucketNotFound, RagvecError
+from ragvec.errors import BucketNotFound, InvalidRequest, RagvecError
 from ragvec.server.dialects import oss_buckets
 from ragvec.server.dialects.face import Call, Service
 from ragvec.server.dialects.oss_fusion import query_fusion
@@ -168,5 +168,7 @@ def _arguments(route: Route, request: HttpRequest) -> JsonObject:
     if route.operation == "PutBucketLogging":
         return {"body": body}
     if "vectorBucketName" in body:
-        raise MalformedBody("The bucket is that of the host or the path: the body has no `vectorBucketName`")
+        raise InvalidRequest(
+            "Unknown parameter `vectorBucketName`: the host or the path names it", path="/vectorBucketName"
+        )
     return body
