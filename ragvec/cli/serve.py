@@ -246,7 +246,7 @@ def _announce(settings: Settings, place: Place, output: Output) -> None:
     if output.json:
         import msgspec
 
-        print(msgspec.json.encode({"url": place.url, "region": place.region, "snippets": found}).decode(), flush=True)
+        _print(msgspec.json.encode({"url": place.url, "region": place.region, "snippets": found}).decode())
         return
     lines = [f"ragvec serve: {place.url}", f"store {settings.store}, account {settings.account}, region {place.region}"]
     if settings.anonymous:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Iterable
 
 from ragvec.errors import InvalidRequest
@@ -33,11 +32,7 @@ def faces(names: Iterable[str], service: Service, *, store: Store, folders: dict
     for name in wanted:
         if name not in FACES:
             raise InvalidRequest(f"Expected dialects among {', '.join(FACES)}; got {name!r}", path="dialects")
-    return tuple(
-        _face(name, service, store, folders)
-        for name in FACES
-        if name in wanted and importlib.util.find_spec(f"ragvec.server.dialects.{name}")
-    )
+    return tuple(_face(name, service, store, folders) for name in FACES if name in wanted)
 
 
 def _face(name: str, service: Service, store: Store, folders: dict[str, str]) -> Face:

@@ -140,8 +140,9 @@ def _refused(
     call: Call | None = None,
     user: User | None = None,
 ) -> Handled:
-    told = error
-    if not isinstance(error, RagvecError):
+    if isinstance(error, RagvecError):
+        told = error
+    else:
         _log.error("request %s failed", request_id, exc_info=error)
         told = RagvecError("An internal error has occurred")
     operation = call.operation if call is not None else ""

@@ -14,7 +14,6 @@ from typing import Any
 
 import uvicorn
 
-from ragvec.errors import AccessDenied
 from ragvec.server.access_log import AccessLog
 from ragvec.server.app import App
 from ragvec.server.connections import connection_kind, end_late
@@ -23,6 +22,7 @@ from ragvec.server.faces import faces
 from ragvec.server.handle import Handler
 from ragvec.server.metrics import Figures
 from ragvec.server.own import own_application
+from ragvec.server.policy.authorizer import PolicyAuthorizer
 from ragvec.server.settings import Settings
 from ragvec.server.users import User, Users
 from ragvec.store import Store
@@ -77,7 +77,7 @@ def serve(
             service,
             faces=faces(settings.dialects, service, store=store, folders=settings.kendra),
             users=Users(settings.users),
-            authorizer=_authorizer(service),
+            authorizer=PolicyAuthorizer(service),
             anonymous=_anonymous(settings) if settings.anonymous else None,
         )
         figures = Figures(settings.figures)
@@ -188,17 +188,3 @@ class _Server(uvicorn.Server):
 
 def _anonymous(settings: Settings) -> User:
     return User(access_key="", secret_key="", account=settings.account, name=ANONYMOUS, owner=True)
-
-
-def _authorizer(service: Service) -> Any:
-    try:
-        from ragvec.server.policy.authorizer import PolicyAuthorizer
-    except ModuleNotFoundError:
-        return _OwnersOnly()
-    return PolicyAuthorizer(service)
-
-
-class _OwnersOnly:
-    def check(self, user: User, permissions: object, **_: object) -> None:
-        if not user.owner:
-            raise AccessDenied("Not the owner")
