@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from types import MappingProxyType
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from ragvec.store import Store
 
 __all__ = ["KendraFace"]
+
+_log = logging.getLogger("ragvec.server")
 
 _TARGET = "AWSKendraFrontendService"
 _JSON = ("content-type", "application/x-amz-json-1.1")
@@ -155,6 +158,8 @@ class KendraFace:
             wire = found or wire_error(DIALECT, error, operation=operation)
             message = error.message
         if wire.status == 500:
+            # What went wrong inside is for the log of the server, not for whoever asks.
+            _log.error("request %s failed: %s", request_id, message, exc_info=error.__cause__)
             message = "An internal error occurred"
         document |= {"__type": wire.code, "message": message}
         headers = (_JSON, ("x-amzn-requestid", request_id), ("x-amzn-errortype", wire.code))
