@@ -12,7 +12,7 @@ from ragvec.pipeline.sections import complete_blocks, heading_paths, trimmed
 from ragvec.pipeline.sentences import sentence_starts
 from ragvec.protocols import Tokenizer
 
-__all__ = ["CHARACTERS_PER_TOKEN", "Piece", "PieceMaker", "Section", "token_starts"]
+__all__ = ["CHARACTERS_PER_TOKEN", "Piece", "PieceMaker", "Section", "text_starts", "token_starts"]
 
 CHARACTERS_PER_TOKEN = 12
 """A token of more characters than this is no word (a key, a picture in base64): such text is cut by length."""
@@ -131,6 +131,14 @@ def token_starts(tokenizer: Tokenizer, text: str, begin: int, end: int) -> list[
             while start + 1 < end and text[start].isspace():
                 start += 1
             starts[at] = start
+    return starts
+
+
+def text_starts(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Where the tokens of a whole text begin."""
+    starts: list[int] = []
+    for begin, end in _slices(text, 0, len(text)):
+        starts.extend(token_starts(tokenizer, text, begin, end))
     return starts
 
 

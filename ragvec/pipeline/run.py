@@ -15,9 +15,10 @@ from ragvec.errors import DocumentError, EmbedderMismatch, IndexExists, InvalidR
 from ragvec.filters.nodes import EVERYTHING, Filter, In
 from ragvec.limits import FileLimits
 from ragvec.pipeline.attributes import typed
-from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
+from ragvec.pipeline.chunk import Chunk, Chunker
+from ragvec.pipeline.chunkers.names import as_chunker
 from ragvec.pipeline.documents import Document, Failure
-from ragvec.pipeline.embed import CONTEXT_TOKENS, as_embedder, embed_texts, passage_text, tokenizer_of
+from ragvec.pipeline.embed import as_embedder, embed_texts, passage_text, tokenizer_of
 from ragvec.pipeline.load import Source, expected_documents, load
 from ragvec.pipeline.manifest import Manifest
 from ragvec.pipeline.passages import (
@@ -57,7 +58,8 @@ class Pipeline:
     """Brings documents into an index, and keeps it up to date with them.
 
     The index and its bucket are made when they are missing. `embedder` is an embedder, a name ("minilm", "hashing:256",
-    a folder, a model on the Hub), LangChain embeddings or a function; None is all-MiniLM-L6-v2. `chunker` None is a
+    a folder, a model on the Hub), LangChain embeddings or a function; None is all-MiniLM-L6-v2. `chunker` is a
+    chunker, a name ("tokens:256:32", "sentences", "semantic", "parents:800:150"), or a text splitter; None is a
     `StructureChunker` that measures with the embedder's tokenizer and leaves room for title and headings in what the
     model reads.
 
@@ -70,16 +72,12 @@ class Pipeline:
         MissingExtra, ModelError: the embedder cannot be made. InvalidRequest: `chunker` is none.
     """
 
-    def __init__(
-        self, *, index: Index, chunker: Chunker | None = None, embedder: Any = None, text: str | None = AUTO
-    ) -> None:
+    def __init__(self, *, index: Index, chunker: Any = None, embedder: Any = None, text: str | None = AUTO) -> None:
         if not isinstance(index, Index):
             raise InvalidRequest(f"Expected an index, as `store.bucket(…).index(…)` gives, got {index!r}", path="index")
         self.index = index
         self.embedder: Embedder = as_embedder(embedder)
-        if chunker is not None and not (hasattr(chunker, "split") and hasattr(chunker, "name")):
-            raise InvalidRequest(f"Expected a chunker, with `split` and `name`, got {chunker!r}", path="chunker")
-        self.chunker: Chunker = chunker or _default_chunker(self.embedder)
+        self.chunker: Chunker = as_chunker(chunker, self.embedder)
         self.text = text
 
     def __repr__(self) -> str:
@@ -309,12 +307,6 @@ class _Run:
             self._seconds[stage] += time.perf_counter() - began
 
 
-def _default_chunker(embedder: Embedder) -> StructureChunker:
-    limit = getattr(embedder, "max_tokens", None)
-    most = 200 if limit is None else max(16, min(200, limit - CONTEXT_TOKENS))
-    return StructureChunker(tokenizer_of(embedder), max_tokens=most)
-
-
 def _among(source: Source, prefix: str) -> Filter:
     """The passages among which those of `source` are: its own, where it is a few documents, or else all."""
     if not isinstance(source, (list, tuple)) or len(source) > _FEW:
@@ -400,7 +392,7 @@ def _passages(document_id: str, values: dict[str, Any], version: str, chunks: li
             hash=version,
             heading=chunk.heading,
             page=chunk.page,
-            attributes=values,
+            attributes={**values, **chunk.stored} if chunk.stored else values,
         )
         for number, chunk in enumerate(chunks)
     ]

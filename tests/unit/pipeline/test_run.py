@@ -307,5 +307,5 @@ def test_ids_may_be_anything(pipeline: Pipeline, index: Index, document_id: str)
 
 
 def test_what_is_no_chunker_is_refused(index: Index) -> None:
-    with pytest.raises(InvalidRequest, match="Expected a chunker, with `split` and `name`, got 5"):
+    with pytest.raises(InvalidRequest, match="Expected a chunker, with `split` and `name`, the name of one .* got 5"):
         Pipeline(index=index, embedder="hashing:32", chunker=5)  # type: ignore[arg-type]
