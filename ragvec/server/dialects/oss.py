@@ -19,6 +19,7 @@ from ragvec.server.dialects.oss_routes import SELECTORS, Route, route_of
 from ragvec.server.dialects.oss_vectors import OssVectors
 from ragvec.server.dialects.shared import JSON, JsonObject, decode_object, encode
 from ragvec.server.messages import HttpReply, HttpRequest
+from ragvec.server.policy.grammar import check_bucket_policy
 from ragvec.server.policy.permission import Permission
 from ragvec.server.refusals import MalformedBody
 from ragvec.server.signing.oss4 import Oss4
@@ -159,9 +160,11 @@ def _arguments(route: Route, request: HttpRequest) -> JsonObject:
         return {"tagging": request.header("x-oss-bucket-tagging"), "group": group}
     if route.operation == "PutVectorBucketPolicy":
         try:
-            return {"policy": request.body.decode()}
+            policy = request.body.decode()
         except UnicodeDecodeError as error:
             raise MalformedBody(f"The policy is not text in UTF-8: {error}") from error
+        check_bucket_policy(policy, OSS)
+        return {"policy": policy}
     if route.body == "none":
         return {}
     body = decode_object(request.body)

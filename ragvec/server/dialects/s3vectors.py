@@ -16,7 +16,7 @@ from ragvec.api.decode import decode_request
 from ragvec.api.dialects import S3, WireError
 from ragvec.api.names import bucket_arn, index_arn, parse_arn
 from ragvec.api.operations import OPERATIONS
-from ragvec.api.requests import Request, UntagResource
+from ragvec.api.requests import PutVectorBucketPolicy, Request, UntagResource
 from ragvec.api.responses import Response
 from ragvec.errors import (
     InvalidName,
@@ -31,6 +31,7 @@ from ragvec.server import refusals
 from ragvec.server.dialects.face import Call, Service
 from ragvec.server.dialects.shared import JSON, decode_object, encode, told_code, told_message
 from ragvec.server.messages import HttpReply, HttpRequest
+from ragvec.server.policy.grammar import check_bucket_policy
 from ragvec.server.policy.permission import Permission
 from ragvec.server.refusals import MethodNotAllowed, UnknownOperation
 from ragvec.server.signing.sigv4 import ALGORITHM, SigV4, scoped_service
@@ -98,6 +99,8 @@ class S3VectorsFace:
         operation = _operation(request)
         arguments = _arguments(operation, request)
         decoded = decode_request(OPERATIONS[operation].request, arguments, operation=operation, dialect=S3)
+        if isinstance(decoded, PutVectorBucketPolicy):
+            check_bucket_policy(decoded.policy, S3)
         bucket, index, _ = self._target(decoded)
         return Call(operation=operation, arguments=arguments, bucket=bucket, index=index, own=decoded)
 

@@ -54,7 +54,6 @@ _MEANINGS = {
 _OF_ONE_SERVICE = tuple(
     f"{prefix}{verb}BucketLogging".lower() for prefix in ("oss:", "ossvector:") for verb in ("Put", "Get", "Delete")
 )
-_AFTER_BUCKET = re.compile(r"(?:/index)?/(?P<index>[^/*]+)/?")
 
 
 @lru_cache(maxsize=1024)
@@ -90,11 +89,11 @@ def action_is_known(pattern: str, *, elsewhere: bool = False) -> bool:
     return any(glob(lowered, known) for known in (*_MEANINGS, *_OF_ONE_SERVICE))
 
 
+@lru_cache(maxsize=4096)
 def index_of(resource: str, bucket: str) -> str | None:
     """The name of the index that the name of a resource within this bucket tells; None: it is the bucket's own."""
-    _, found, rest = resource.partition(f"/{bucket}" if f"/{bucket}" in resource else f":{bucket}")
-    match = _AFTER_BUCKET.fullmatch(rest) if found else None
-    return None if match is None else match["index"]
+    found = re.search(rf"[:/]{re.escape(bucket)}/index/(.+)$", resource, re.DOTALL)
+    return None if found is None else found[1]
 
 
 @lru_cache(maxsize=4096)
