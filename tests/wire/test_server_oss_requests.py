@@ -29,7 +29,9 @@ TEMPORARY = User(
     owner=True,
     session_token="CAIS/token+of==",
 )
-GUEST = User(access_key="LTAIEXAMPLE0000002", secret_key="a-secret-of-a-guest", account="999000111222", name="guest")
+GUEST = User(
+    access_key="LTAIEXAMPLE0000002", secret_key="a-secret-of-a-guest", account="999000111222", name="guest", owner=True
+)
 READER = User(access_key="LTAIEXAMPLE0000003", secret_key="a-secret-of-a-reader", account=ACCOUNT, name="reader")
 AT = {"bucket": "docs", "index_name": "Pages1"}
 VECTORS = json.dumps({"indexName": "Pages1", "vectors": [{"key": "new", "data": {"float32": [1, 2]}}]}).encode()
