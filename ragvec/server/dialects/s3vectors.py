@@ -86,10 +86,12 @@ class S3VectorsFace:
 
     def recognizes(self, request: HttpRequest) -> bool:
         """Signed for s3vectors; or for a service that there is not, or not signed, and on a path of this one."""
+        authorization = request.header("authorization")
+        if authorization is not None and "/s3vectors/aws4_request," in authorization:
+            return True
         service = scoped_service(request)
         if service is not None:
             return service == "s3vectors" or (service != "kendra" and _is_path(request.raw_path))
-        authorization = request.header("authorization")
         if authorization is not None and authorization.startswith(ALGORITHM):
             return request.header("x-amz-target") is None
         return not authorization and _is_path(request.raw_path) and not _is_of_another(request)
