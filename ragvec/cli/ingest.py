@@ -41,7 +41,8 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         description=(
             "Bring documents into an index, which is made when it is missing, and keep it up to date with them: what "
             "is unchanged is skipped, what has changed is replaced, and after an interruption the next run goes on.\n\n"
-            "SOURCE is a file (txt, md, html, pdf, docx, csv, jsonl), a folder of such files, a folder in BEIR format, "
+            "SOURCE is a file (md, html, pdf, docx, pptx, xlsx, csv, json, epub, eml, zip, code and more), a folder of "
+            "such files, a folder in BEIR format, "
             f"or `{PYTHON_DOCS}`, the documentation of the running Python's standard library. Documents that cannot be "
             "read are reported and skipped; the exit code is 1 only when that leaves none."
         ),
@@ -73,6 +74,12 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         help="search the words of passages, titles and headings in a language: en fr es pt it de nl zh ja ko, or any; "
         "none does not (default: %(default)s, which is en for a new index, and leaves one that has documents as it is)",
     )
+    parser.add_argument(
+        "--chunker",
+        metavar="NAME",
+        help="how documents are split: structure:200, tokens:256:32, sentences:5:1, semantic:200, parents:800:150; "
+        "numbers may be left out (default: structure)",
+    )
     parser.add_argument("--chunk-tokens", metavar="N", type=count, help="longest passage, in tokens of the embedder")
     parser.add_argument("--overlap", metavar="N", type=count, help="tokens that a passage repeats of the one before it")
     parser.add_argument(
@@ -86,6 +93,10 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     if arguments.embedder is not None:
         _check_embedder(arguments.embedder)
+    if arguments.chunker is not None and (arguments.chunk_tokens, arguments.overlap) != (None, None):
+        raise UsageError(
+            "--chunker: its numbers are in its name, as in tokens:256:32; without --chunk-tokens, --overlap"
+        )
     documents = _documents(arguments.sources, attributes=arguments.attributes, glob=arguments.glob)
     with writable_store(arguments.store) as store:
         index = store.bucket(arguments.into.bucket).index(arguments.into.name)
@@ -117,7 +128,7 @@ def _pipeline(index: Index, arguments: argparse.Namespace) -> Pipeline:
     if embedder is None and index.exists():
         embedder = embedder_name(index)
     text = None if arguments.text == "none" else arguments.text
-    pipeline = Pipeline(index=index, embedder=embedder, text=text)
+    pipeline = Pipeline(index=index, chunker=arguments.chunker, embedder=embedder, text=text)
     if arguments.chunk_tokens is None and arguments.overlap is None:
         return pipeline
     chunker = _chunker(pipeline, arguments)

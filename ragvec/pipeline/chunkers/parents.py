@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ragvec.pipeline.chunk import Chunk, Chunker
@@ -42,7 +44,7 @@ class ParentChunker:
             first, reached = len(found), 0
             for child in children:
                 gap = parent.text[reached : child.begin] if child.begin > reached else ""
-                stored = {PARENT: [parent.begin, parent.end, first, first + len(children)]}
+                stored: dict[str, Any] = {PARENT: [parent.begin, parent.end, first, first + len(children)]}
                 if gap:
                     stored[GAP] = gap
                 begin, end = parent.begin + child.begin, parent.begin + child.end

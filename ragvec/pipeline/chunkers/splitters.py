@@ -43,7 +43,7 @@ class SplitterChunker:
         after = 0
         for number, piece in enumerate(self.splitter.split_text(text), start=1):
             # A header that a splitter puts before each piece, say, stands nowhere.
-            words = piece.strip() if isinstance(piece, str) else str(getattr(piece, "page_content", "")).strip()
+            words = piece.strip() if isinstance(piece, str) else str(getattr(piece, "page_content", None) or "").strip()
             if not words:
                 continue
             begin = text.find(words, after)
@@ -68,6 +68,6 @@ def _name(splitter: Any) -> str:
         )
         if plain:
             settings.append(f"{name.lstrip('_')}={value!r}")
-        elif callable(value) and getattr(value, "__qualname__", ""):
-            settings.append(f"{name.lstrip('_')}={value.__qualname__}")
+        elif callable(value):
+            settings.append(f"{name.lstrip('_')}={getattr(value, '__qualname__', type(value).__name__)}")
     return f"{type(splitter).__name__}({', '.join(settings)})"

@@ -150,6 +150,17 @@ def test_chunk_options_decide_how_documents_are_split(ragvec: Run, tmp_path: Pat
     assert ragvec("ingest", path, *options, "--chunk-tokens", "24", "--overlap", "20").status == 1
 
 
+def test_a_chunker_by_name_splits_documents(ragvec: Run, tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text(" ".join(f"Sentence {n} has exactly six words." for n in range(40)))
+    options = ("--into", "work/notes", "--embedder", "hashing", "--json")
+    assert ragvec("ingest", path, *options, "--chunker", "sentences:4:0").json["report"]["chunks"] == 10
+    assert ragvec("ingest", path, *options, "--chunker", "sentences:8:0").json["report"]["chunks"] == 5
+    wrong = ragvec("ingest", path, *options, "--chunker", "sentence")
+    assert (wrong.status, "Expected a chunker named structure, tokens" in wrong.err) == (1, True)
+    assert ragvec("ingest", path, *options, "--chunker", "tokens", "--overlap", "3").status == 2
+
+
 def test_documents_that_cannot_be_read_are_reported_and_the_rest_is_there(ingest: Run, documents: Path) -> None:
     (documents / "picture.png").write_bytes(b"\x89PNG")
     done = ingest("--embedder", "hashing", "--json")
