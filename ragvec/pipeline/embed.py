@@ -24,7 +24,8 @@ __all__ = ["as_embedder", "default_embedder", "embed_texts", "embedder_from_name
 CONTEXT_TOKENS = 48
 """Title and heading take at most so many tokens of what is embedded for a passage."""
 
-_BATCH = 128
+_BATCH = 256
+"""Texts that go to an embedder at once: what a run that is killed has to embed again, at most."""
 
 
 def default_embedder() -> Embedder:
@@ -71,9 +72,10 @@ def as_embedder(given: Any) -> Embedder:
         return given
     if hasattr(given, "embed_documents") and hasattr(given, "embed_query"):
         return LangChainEmbedder(given)
+    # Its name stays when its code is changed, so that nothing may be kept under it.
     name = getattr(given, "__qualname__", "")
     if callable(given) and name and "<lambda>" not in name:
-        return CallableEmbedder(given, name=f"{given.__module__}.{name}")
+        return CallableEmbedder(given, name=f"{given.__module__}.{name}", cacheable=False)
     raise InvalidRequest(
         f"Expected an embedder, its name, LangChain embeddings or a named function, got {type(given).__name__}: wrap "
         "it as CallableEmbedder(function, name=...)",
@@ -104,12 +106,17 @@ def passage_text(title: str, heading: str, text: str, *, tokenizer: Tokenizer | 
 
 
 def embed_texts(
-    texts: Sequence[str], embedder: Embedder, *, on_batch: Callable[[int], None] | None = None
+    texts: Sequence[str],
+    embedder: Embedder,
+    *,
+    on_batch: Callable[[int], None] | None = None,
+    keep: Callable[[list[str], FloatMatrix], None] | None = None,
 ) -> FloatMatrix:
     """The vectors of `texts`, in their order: float32 (len(texts), dimension).
 
     Texts go to the embedder from long to short, so that those which share a batch need little padding, and each
-    different one goes once. `on_batch` is told after each batch how many texts it was.
+    different one goes once. After each batch `keep` is given its texts and vectors, and `on_batch` is told how many
+    they are.
 
     Raises:
         ModelError: the embedder gave something else than that many vectors of its dimension.
@@ -129,6 +136,8 @@ def embed_texts(
             )
         for text, vector in zip(batch, found, strict=True):
             vectors[rows[text]] = vector
+        if keep is not None:
+            keep(batch, found)
         if on_batch is not None:
             on_batch(len(batch))
     return vectors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import warnings
 from typing import Any
 
@@ -19,13 +20,16 @@ _TICK = 1.0
 class Progress:
     """A bar over documents, where somebody sees it move; one line a stage at the end where it would fill a log.
 
-    A bar is drawn on a terminal and in a notebook. `total` is the expected number of documents, None when unknown.
+    A bar is drawn on a terminal and in a notebook; its methods may be called from several threads. `total` is the
+    expected number of documents, None when unknown.
     """
 
     def __init__(self, *, shown: bool, total: int | None = None) -> None:
         self._lines = shown
         self._bar: Any = None
         self._chunks = 0
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
         self._closed = threading.Event()
         self._clock: threading.Thread | None = None
         if shown and (sys.stderr.isatty() or _in_notebook()):
@@ -46,13 +50,16 @@ class Progress:
     def documents(self, count: int = 1) -> None:
         """So many more documents are done with."""
         if self._bar is not None:
-            self._bar.update(count)
+            with self._lock:
+                self._bar.update(count)
 
     def embedded(self, count: int) -> None:
         """So many more chunks are embedded."""
-        self._chunks += count
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"{self._chunks:,} chunks embedded")
+        with self._lock:
+            self._chunks += count
+            if self._bar is not None:
+                rate = self._chunks / max(time.monotonic() - self._began, 1e-9)
+                self._bar.set_postfix_str(f"{self._chunks:,} chunks embedded, {rate:,.0f}/s")
 
     def finish(self, lines: list[str]) -> None:
         """The run is over; `lines`, one a stage, are for the log."""

@@ -25,8 +25,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `documents` were loaded: `added`, `replaced` or `unchanged`. `removed` are those that had vanished from the source.
     `chunks` were written, `embedded` of them by the embedder: the others had vectors already, from an earlier version
-    of their document or because another chunk has the same text. `failed` did not get in. `seconds` is by stage (load,
-    chunk, embed, write); `total_seconds` is the whole run. `notes` are (document id, remark).
+    of their document, because another chunk has the same text, or `cached` ones from an earlier run. `failed` did not
+    get in. `seconds` is by stage (load, chunk, embed, write), which go on beside each other; `total_seconds` is the
+    whole run. `notes` are (document id, remark). With `dry_run`, all of this is what would have been done.
     """
 
     documents: int = 0
@@ -36,21 +37,23 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     removed: int = 0
     chunks: int = 0
     embedded: int = 0
+    cached: int = 0
     failed: tuple[Failure, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
     seconds: dict[str, float] = {}
     total_seconds: float = 0.0
+    dry_run: bool = False
 
     @property
     def rate(self) -> float:
         """Chunks embedded per second of embedding, 0 when nothing was embedded."""
         spent = self.seconds.get("embed", 0.0)
-        return self.embedded / spent if spent else 0.0
+        return self.embedded / spent if spent and not self.dry_run else 0.0
 
     def __repr__(self) -> str:
         return (
-            f"<Report: {self.documents:,} documents, {self.chunks:,} chunks written, {len(self.failed):,} failed, "
-            f"{self.total_seconds:.1f} s>"
+            f"<Report: {self.documents:,} documents, {self.chunks:,} chunks "
+            f"{'to write' if self.dry_run else 'written'}, {len(self.failed):,} failed, {self.total_seconds:.1f} s>"
         )
 
     def __str__(self) -> str:
@@ -71,7 +74,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     def _figures(self) -> list[tuple[str, str, str]]:
         """What is counted, its number, and the details."""
-        rate = f" at {self.rate:,.1f} a second" if self.embedded else ""
+        rate = f" at {self.rate:,.1f} a second" if self.rate else ""
+        cached = f", from the cache {self.cached:,}" if self.cached else ""
         stages = ", ".join(f"{stage} {self.seconds.get(stage, 0.0):.1f}" for stage in STAGES)
         documents = (
             f"added {self.added:,}, replaced {self.replaced:,}, unchanged {self.unchanged:,}, "
@@ -79,14 +83,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         )
         return [
             ("documents", f"{self.documents:,}", documents),
-            ("chunks", f"{self.chunks:,}", f"embedded {self.embedded:,}{rate}"),
+            ("chunks", f"{self.chunks:,}", f"embedded {self.embedded:,}{rate}{cached}"),
             ("seconds", f"{self.total_seconds:,.1f}", stages),
         ]
 
     def _remarks(self) -> list[str]:
         """The notes, each once, with the number of times."""
         counts = Counter(note for _, note in self.notes)
-        return [f"{note} ({count} times)" if count > 1 else note for note, count in counts.items()]
+        told = ["dry run: nothing was embedded or written"] if self.dry_run else []
+        return told + [f"{note} ({count} times)" if count > 1 else note for note, count in counts.items()]
 
     def _repr_html_(self) -> str:
         left, right = 'style="text-align:left;overflow-wrap:anywhere"', 'style="text-align:right"'
@@ -115,7 +120,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         pandas = require("pandas", extra="notebook", purpose="Report.to_pandas()")
         counts = {
             name: getattr(self, name)
-            for name in ("documents", "added", "replaced", "unchanged", "removed", "chunks", "embedded")
+            for name in ("documents", "added", "replaced", "unchanged", "removed", "chunks", "embedded", "cached")
         }
         seconds = {f"{stage}_seconds": self.seconds.get(stage, 0.0) for stage in STAGES}
         row = {**counts, "failed": len(self.failed), **seconds, "total_seconds": self.total_seconds}

@@ -4,45 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from ragvec.errors import DocumentError, EmbedderMismatch, IndexExists, InvalidRequest, TextFieldExists
+from ragvec.errors import DocumentError, InvalidRequest
 from ragvec.filters.nodes import EVERYTHING, Filter, In
 from ragvec.limits import FileLimits
 from ragvec.pipeline.attributes import typed
+from ragvec.pipeline.cache import VectorCache
 from ragvec.pipeline.chunk import Chunk, Chunker
 from ragvec.pipeline.chunkers.names import as_chunker
 from ragvec.pipeline.documents import Document, Failure
-from ragvec.pipeline.embed import as_embedder, embed_texts, passage_text, tokenizer_of
+from ragvec.pipeline.embed import as_embedder
 from ragvec.pipeline.load import Source, expected_documents, load
 from ragvec.pipeline.manifest import Manifest
-from ragvec.pipeline.passages import (
-    ATTRIBUTES_PROPERTY,
-    DEFAULT_LANGUAGE,
-    DOCUMENT_ID,
-    EMBEDDER_PROPERTY,
-    NON_FILTERABLE,
-    TEXT,
-    TEXT_FIELDS,
-    AttributeType,
-    Passage,
-)
+from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, DOCUMENT_ID, AttributeType, Passage
+from ragvec.pipeline.prepare import AUTO, check_owner, prepare
 from ragvec.pipeline.progress import Progress
-from ragvec.pipeline.report import STAGES, Report
+from ragvec.pipeline.report import Report
 from ragvec.pipeline.sidecar import AttributeSource
+from ragvec.pipeline.writing import Pending, Tally, Writer
 from ragvec.protocols import Embedder
 from ragvec.store import Index
-from ragvec.types import FloatMatrix
 
 __all__ = ["AUTO", "Pipeline"]
-
-AUTO = "auto"
-"""Search the words of passages in English, in an index that nobody has filled or prepared yet."""
 
 _WINDOW = 512
 """Chunks that are embedded and written together: what an interruption can cost, and among which lengths are sorted."""
@@ -68,17 +55,32 @@ class Pipeline:
     pipeline is the first to fill, unless it has text fields of its own, and any other index stays as it is. None adds
     no text search.
 
+    Vectors are kept in the store by model and text (`VectorCache`), so that no text is embedded twice: not in another
+    document or index, not under another name, not after an interruption. `cache` False keeps none, as is so for
+    embedders that are quicker than looking up, or whose name need not change with their vectors.
+
     Raises:
         MissingExtra, ModelError: the embedder cannot be made. InvalidRequest: `chunker` is none.
     """
 
-    def __init__(self, *, index: Index, chunker: Any = None, embedder: Any = None, text: str | None = AUTO) -> None:
+    def __init__(
+        self,
+        *,
+        index: Index,
+        chunker: Any = None,
+        embedder: Any = None,
+        text: str | None = AUTO,
+        cache: bool | VectorCache = True,
+    ) -> None:
         if not isinstance(index, Index):
             raise InvalidRequest(f"Expected an index, as `store.bucket(…).index(…)` gives, got {index!r}", path="index")
         self.index = index
         self.embedder: Embedder = as_embedder(embedder)
         self.chunker: Chunker = as_chunker(chunker, self.embedder)
         self.text = text
+        self.cache: VectorCache | None = cache if isinstance(cache, VectorCache) else None
+        if cache is True and getattr(self.embedder, "cacheable", True):
+            self.cache = VectorCache.of(index.bucket.store)
 
     def __repr__(self) -> str:
         return f"Pipeline({self.index!r}, {self.embedder.name!r}, {self.chunker.name!r})"
@@ -93,6 +95,7 @@ class Pipeline:
         progress: bool = True,
         id_prefix: str = "",
         limits: FileLimits | None = None,
+        dry_run: bool = False,
     ) -> Report:
         """Ingest `source`, and tell what was done.
 
@@ -100,10 +103,12 @@ class Pipeline:
         `id_prefix`. A document whose content, attributes, chunker and embedder are as they were is left alone; another
         version replaces it, and readers see the old or the new one, never none. With `remove_missing`, documents of the
         index whose id begins with `id_prefix` and that `source` no longer has are removed, unless something failed
-        whose id is unknown.
+        whose id is unknown. With `dry_run` nothing is embedded or written, and the report tells what would be.
 
-        Nothing is lost when the process ends at any moment: what was written counts, and the next run goes on from
-        there. One document that cannot be loaded, split or stored is a failure in the report and stops nothing.
+        Documents are loaded and split while those before them are embedded, and others written. Nothing is lost when
+        the process ends at any moment: what was written counts, what was embedded is in the cache, and the next run
+        goes on from there. One document that cannot be loaded, split or stored is a failure in the report and stops
+        nothing.
 
         Raises:
             EmbedderMismatch: another embedder filled the index.
@@ -111,52 +116,60 @@ class Pipeline:
             InvalidRequest, MissingExtra: there is no text search in the language, or the index has it in another.
             ModelError: the model cannot be loaded. StoreError: the store cannot be read or written.
         """
-        _prepare(self.index, self.embedder, text=self.text)
+        if not dry_run:
+            prepare(self.index, self.embedder, text=self.text)
+        elif self._there():
+            check_owner(self.index, self.embedder)
         bar = Progress(shown=progress, total=expected_documents(source, glob=glob) if progress else None)
-        run = _Run(self, bar, id_prefix, among=EVERYTHING if remove_missing else _among(source, id_prefix))
+        run = _Run(self, bar, id_prefix, among=EVERYTHING if remove_missing else _among(source, id_prefix), dry=dry_run)
         try:
-            run.ingest(load(source, attributes=attributes, glob=glob, limits=limits))
+            with run.writer:
+                run.ingest(load(source, attributes=attributes, glob=glob, limits=limits))
             if remove_missing:
                 run.remove_missing()
             report = run.report()
             bar.finish(_stage_lines(report))
         finally:
             bar.close()
+            if self.cache is not None:
+                self.cache.close()
         return report
 
-
-class _Pending(msgspec.Struct, frozen=True):
-    """A document waiting to be embedded and written."""
-
-    document_id: str
-    passages: list[Passage]
-    version: str
-    replaces: bool
+    def _there(self) -> bool:
+        return self.index.bucket.exists() and self.index.exists()
 
 
 class _Run:
-    """One run: its counts, its clock, and the window of documents that are written next."""
+    """One run: what is new or changed goes through the window to the writer."""
 
-    def __init__(self, pipeline: Pipeline, progress: Progress, id_prefix: str, *, among: Filter) -> None:
+    def __init__(self, pipeline: Pipeline, progress: Progress, id_prefix: str, *, among: Filter, dry: bool) -> None:
         self._index, self._embedder, self._chunker = pipeline.index, pipeline.embedder, pipeline.chunker
-        self._tokenizer = tokenizer_of(pipeline.embedder)
-        self._progress, self._prefix = progress, id_prefix
+        self._progress, self._prefix, self._dry = progress, id_prefix, dry
+        self._cache = pipeline.cache
         self._began = time.perf_counter()
-        self._seconds = dict.fromkeys(STAGES, 0.0)
-        self._counts = dict.fromkeys(
-            ("documents", "added", "replaced", "unchanged", "removed", "chunks", "embedded"), 0
-        )
-        self._failed: list[Failure] = []
+        self._tally = Tally()
         self._notes: list[tuple[str, str]] = []
         self._seen: set[str] = set()
-        self._window: list[_Pending] = []
-        with self._clock("load"):
-            self._manifest = Manifest(self._index.iter(where=among))
-            self._types: dict[str, AttributeType] = self._index.property(ATTRIBUTES_PROPERTY) or {}
+        self._window: list[Pending] = []
+        there = not dry or pipeline._there()
+        with self._tally.clock("load"):
+            self._manifest = Manifest(self._index.iter(where=among) if there else ())
+            self._types: dict[str, AttributeType] = (self._index.property(ATTRIBUTES_PROPERTY) if there else None) or {}
+        self.writer = Writer(
+            self._index,
+            self._embedder,
+            manifest=self._manifest,
+            cache=self._cache,
+            tally=self._tally,
+            progress=progress,
+            fail=lambda document_id, reason: self._fail(document_id, reason, document_id),
+            dry=dry,
+        )
 
     def ingest(self, items: Iterator[Document | Failure]) -> None:
+        waiting = 0
         while True:
-            with self._clock("load"):
+            with self._tally.clock("load"):
                 item = next(items, None)
             if item is None:
                 break
@@ -166,145 +179,72 @@ class _Run:
                 continue
             document = msgspec.structs.replace(item, id=self._prefix + item.id)
             try:
-                self._take(document)
+                waiting += self._take(document)
             except DocumentError as error:
                 self._fail(document.id, error.message, document.id)
                 self._progress.documents()
-            if sum(len(pending.passages) for pending in self._window) >= _WINDOW:
+            if waiting >= _WINDOW:
                 self._flush()
+                waiting = 0
         self._flush()
 
     def remove_missing(self) -> None:
-        if any(not failure.document_id for failure in self._failed):
+        if any(not failure.document_id for failure in self._tally.failed):
             self._notes.append(("", "nothing was removed: some failures do not tell which documents they concern"))
             return
         gone = [known for known in self._manifest if known.startswith(self._prefix) and known not in self._seen]
-        with self._clock("write"):
+        with self._tally.clock("write"):
             self._delete([key for document_id in gone for key in self._manifest.keys(document_id)])
-        self._counts["removed"] = len(gone)
+        self._tally.add(removed=len(gone))
 
     def report(self) -> Report:
+        if self._cache is not None and self._cache.trouble:
+            self._notes.append(("", f"vectors were not kept for later runs: {self._cache.trouble}"))
         return Report(
-            **self._counts,
-            failed=tuple(self._failed),
+            **self._tally.counts,
+            failed=tuple(self._tally.failed),
             notes=tuple(self._notes),
-            seconds=self._seconds,
+            seconds=self._tally.seconds,
             total_seconds=time.perf_counter() - self._began,
+            dry_run=self._dry,
         )
 
-    def _take(self, document: Document) -> None:
-        """Look whether the document is new or changed; if so, split it and put it into the window."""
+    def _take(self, document: Document) -> int:
+        """Split the document and put it into the window, if it is new or has changed; as how many chunks."""
         self._seen.add(document.id)
-        with self._clock("chunk"):
+        with self._tally.clock("chunk"):
             values, types = typed(document, self._types)
             version = _content_hash(document, values, self._chunker.name, self._embedder.name)
         self._notes += [(document.id, note) for note in document.notes]
         known = self._manifest.get(document.id)
         if known is not None and known.has(version):
-            self._counts["documents"] += 1
-            self._counts["unchanged"] += 1
+            self._tally.add(documents=1, unchanged=1)
             self._progress.documents()
-            with self._clock("write"):
+            with self._tally.clock("write"):
                 self._delete(self._manifest.keys(document.id, but=version))
-            return
-        with self._clock("chunk"):
+            return 0
+        with self._tally.clock("chunk"):
             chunks = self._chunker.split(document)
         if not chunks:
             raise DocumentError("Expected text, got a document of which the chunker made nothing")
         self._types = {**types, **self._types}
         passages = _passages(document.id, values, version, chunks)
-        self._window.append(_Pending(document.id, passages, version, known is not None))
+        self._window.append(Pending(document.id, passages, known is not None))
+        return len(passages)
 
     def _flush(self) -> None:
         window, self._window = self._window, []
-        if not window:
-            return
-        with self._clock("embed"):
-            vectors = self._embed([passage for pending in window for passage in pending.passages], window)
-        with self._clock("write"):
-            self._record_types()
-            try:
-                self._write(window, vectors)
-            except InvalidRequest:
-                self._write_each(window, vectors)
-        self._progress.documents(len(window))
-
-    def _embed(self, passages: list[Passage], window: list[_Pending]) -> FloatMatrix:
-        texts = [self._text_of(passage) for passage in passages]
-        kept = self._earlier_vectors(window)
-        fresh = [text for text in texts if text not in kept]
-        found = embed_texts(fresh, self._embedder, on_batch=self._count_embedded)
-        vectors = np.empty((len(texts), self._embedder.dimension), dtype=np.float32)
-        rows = iter(found)
-        for row, text in enumerate(texts):
-            vectors[row] = kept[text] if text in kept else next(rows)
-        return vectors
-
-    def _earlier_vectors(self, window: list[_Pending]) -> dict[str, Any]:
-        """Vectors in the index of the texts of documents that are replaced: most of a changed document is as it was."""
-        keys = [key for pending in window if pending.replaces for key in self._manifest.keys(pending.document_id)]
-        kept: dict[str, Any] = {}
-        for record in self._index.get(keys) if keys else ():
-            passage = Passage.from_metadata(record.metadata or {})
-            if passage is not None and record.data is not None:
-                kept[self._text_of(passage)] = record.data
-        return kept
-
-    def _text_of(self, passage: Passage) -> str:
-        return passage_text(passage.title, passage.heading, passage.text, tokenizer=self._tokenizer)
-
-    def _count_embedded(self, count: int) -> None:
-        self._counts["embedded"] += count
-        self._progress.embedded(count)
-
-    def _write(self, window: Sequence[_Pending], vectors: FloatMatrix) -> None:
-        passages = [passage for pending in window for passage in pending.passages]
-        keys = [passage.key for passage in passages]
-        self._index.put(keys, vectors, [passage.to_metadata() for passage in passages])
-        # The new version is whole and visible before the rest of the old one goes.
-        written = set(keys)
-        stale = [key for pending in window for key in self._manifest.keys(pending.document_id) if key not in written]
-        self._delete(stale)
-        self._counts["chunks"] += len(passages)
-        self._counts["documents"] += len(window)
-        for pending in window:
-            self._counts["replaced" if pending.replaces else "added"] += 1
-
-    def _write_each(self, window: Sequence[_Pending], vectors: FloatMatrix) -> None:
-        """Write document by document, so that one which the store refuses keeps out no other."""
-        first = 0
-        for pending in window:
-            last = first + len(pending.passages)
-            try:
-                self._write([pending], vectors[first:last])
-            except InvalidRequest as error:
-                self._fail(pending.document_id, error.message, pending.document_id)
-            first = last
+        if window:
+            self.writer.take(window, self._types)
 
     def _delete(self, keys: list[str]) -> None:
-        if keys:
+        if keys and not self._dry:
             self._index.delete(keys)
 
-    def _record_types(self) -> None:
-        while True:
-            recorded = self._index.property(ATTRIBUTES_PROPERTY)
-            merged = {**self._types, **(recorded or {})}
-            if merged == recorded or self._index.set_property(ATTRIBUTES_PROPERTY, merged, expected=recorded):
-                self._types = merged
-                return
-
     def _fail(self, source: str, reason: str, document_id: str) -> None:
-        self._failed.append(Failure(source, reason, document_id))
+        self._tally.failed.append(Failure(source, reason, document_id))
         if document_id:
             self._seen.add(document_id)
-
-    @contextmanager
-    def _clock(self, stage: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[stage] += time.perf_counter() - began
 
 
 def _among(source: Source, prefix: str) -> Filter:
@@ -317,62 +257,6 @@ def _among(source: Source, prefix: str) -> Filter:
     except UnicodeEncodeError:  # such a document fails by itself, not the run
         return EVERYTHING
     return In(DOCUMENT_ID, ids) if len(ids) == len(source) else EVERYTHING
-
-
-def _prepare(index: Index, embedder: Embedder, *, text: str | None) -> None:
-    """Make the index if need be, and see that it is this embedder's and that words are searched as `text` says."""
-    bucket = index.bucket
-    if not bucket.exists():
-        bucket.store.create_bucket(bucket.name, exist_ok=True)
-    if not index.exists():
-        with suppress(IndexExists):  # by another process, just now, perhaps with text fields
-            bucket.create_index(index.name, dimension=embedder.dimension, non_filterable=NON_FILTERABLE)
-    if text == AUTO:
-        fresh = index.property(EMBEDDER_PROPERTY) is None and not index.text_fields and not index.count()
-        text = DEFAULT_LANGUAGE if fresh else None
-    _own(index, embedder)
-    if text is not None:
-        _prepare_text(index, text)
-
-
-def _own(index: Index, embedder: Embedder) -> None:
-    """See that the index is this embedder's."""
-    bucket = index.bucket
-    ours = {"name": embedder.name, "dimension": embedder.dimension}
-    theirs = index.property(EMBEDDER_PROPERTY)
-    if theirs is None and index.dimension == embedder.dimension:
-        index.set_property(EMBEDDER_PROPERTY, ours, expected=None)
-        theirs = index.property(EMBEDDER_PROPERTY)
-    place = f"index {index.name!r} of bucket {bucket.name!r}"
-    got = f"got {embedder.name!r} of dimension {embedder.dimension}"
-    if theirs is None:
-        raise EmbedderMismatch(
-            f"Expected an embedder of dimension {index.dimension}, which that of {place} is, {got}: use an embedder of "
-            "that dimension, or another index",
-            path="embedder",
-        )
-    if theirs != ours:
-        raise EmbedderMismatch(
-            f"Expected the embedder {theirs['name']!r} of dimension {theirs['dimension']}, which fills {place}, {got}: "
-            "use that embedder, or another index",
-            path="embedder",
-        )
-
-
-def _prepare_text(index: Index, text: str) -> None:
-    """See that the words of passages, titles and headings are searched, in the language `text`."""
-    language = None if text == "any" else text
-    for field in TEXT_FIELDS:
-        if field not in index.text_fields:
-            with suppress(TextFieldExists):  # by another process, just now
-                index.add_text(field, language=language)
-    there = index.text_fields.get(TEXT)
-    if there != language:
-        raise InvalidRequest(
-            f"Expected the language {there or 'any'!r}, in which the text of index {index.name!r} is searched, got "
-            f"{text!r}: use that one, or drop_text({TEXT!r}) first",
-            path="text",
-        )
 
 
 def _content_hash(document: Document, values: dict[str, Any], chunker: str, embedder: str) -> str:

@@ -29,6 +29,9 @@ class HashingEmbedder:
     count by the root of their number. float32, of length 1.
     """
 
+    cacheable = False
+    """Computing a vector again is quicker than looking it up."""
+
     def __init__(self, dimension: int = 256) -> None:
         if dimension < 1:
             raise InvalidRequest(f"Expected a dimension of at least 1, got {dimension}", path="dimension")

@@ -18,8 +18,9 @@ class CallableEmbedder:
     """A function from a list of texts to as many vectors.
 
     `query` is another function for queries, likewise from a list; None uses the first for both. `name` identifies model
-    and settings: change it whenever the vectors change. `dimension` None is found by embedding one word. `max_tokens`
-    and `tokenizer` tell what the model reads, where that is known.
+    and settings: change it whenever the vectors change, for they are kept under it, unless `cacheable` is False.
+    `dimension` None is found by embedding one word. `max_tokens` and `tokenizer` tell what the model reads, where that
+    is known.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class CallableEmbedder:
         batch_size: int = 64,
         tokenizer: Tokenizer | None = None,
         max_tokens: int | None = None,
+        cacheable: bool = True,
     ) -> None:
         self._documents, self._queries = function, query or function
         self._normalize = normalize
         self.name = name
+        self.cacheable = cacheable
         self.batch_size = batch_size
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
@@ -71,7 +74,8 @@ class CallableEmbedder:
 
 
 class LangChainEmbedder(CallableEmbedder):
-    """LangChain's `Embeddings`. `name` None is made of the class and the model that it names."""
+    """LangChain's `Embeddings`. `name` None is made of the class and the model that it names; vectors are kept for
+    later runs only where there is such a model, or a `name`."""
 
     def __init__(
         self, embeddings: Any, *, name: str | None = None, dimension: int | None = None, normalize: bool = True
@@ -85,6 +89,7 @@ class LangChainEmbedder(CallableEmbedder):
             dimension=dimension,
             query=lambda texts: [embeddings.embed_query(text) for text in texts],
             normalize=normalize,
+            cacheable=bool(name or model),
         )
 
 
