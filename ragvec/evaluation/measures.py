@@ -1,4 +1,4 @@
-"""How good a ranking is, given graded judgements: nDCG, recall, reciprocal rank and precision.
+"""How good a ranking is, given graded judgements: nDCG, average precision, recall, reciprocal rank, precision.
 
 The values are those of trec_eval (https://github.com/usnistgov/trec_eval) and the names those of ir-measures
 (https://ir-measur.es), which calls it: `nDCG@10`, `R@100`, `RR`, `P@5`, and `R(rel=2)@10` where a document counts as
@@ -27,10 +27,10 @@ Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
 Run: TypeAlias = Mapping[str, Sequence[tuple[str, float]]]
 """{query id: [(document id, score), …]}; a higher score is better."""
 
-MeasureName: TypeAlias = Literal["nDCG", "R", "RR", "P"]
+MeasureName: TypeAlias = Literal["nDCG", "AP", "R", "RR", "P", "Judged"]
 
-_TEXT = re.compile(r"(?P<name>nDCG|R|RR|P)(?:\(rel=(?P<relevant>\d+)\))?(?:@(?P<cutoff>\d+))?")
-_FORMS = "nDCG@10, R@100, RR, RR@10, P@5, or with the least relevant grade, as R(rel=2)@10"
+_TEXT = re.compile(r"(?P<name>nDCG|AP|RR|R|P|Judged)(?:\(rel=(?P<relevant>\d+)\))?(?:@(?P<cutoff>\d+))?")
+_FORMS = "nDCG@10, AP, AP@100, R@100, RR, RR@10, P@5, Judged@10, or with the least relevant grade, as R(rel=2)@10"
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -41,11 +41,14 @@ class Measure(msgspec.Struct, frozen=True):
 
         nDCG@k  gain grade, discount log2(rank + 1), over the best sum any ranking of k could have (Järvelin and
                 Kekäläinen 2002, https://doi.org/10.1145/582415.582418; linear gains, as trec_eval has them)
+        AP@k    precision at the rank of each relevant document among the first k, 0 for those that are not there, over
+                the number of relevant documents (Buckley and Voorhees 2000, https://doi.org/10.1145/345508.345543)
         R@k     share of the relevant documents that are among the first k
         RR@k    1 / rank of the first relevant document, 0 when there is none
         P@k     relevant documents among the first k, divided by k also when there are fewer answers
+        Judged@k  share of the first k answers, or of all where there are fewer, that somebody has judged
 
-    A query with no relevant document scores 0 in all of them.
+    A query with no relevant document scores 0 in all of them but the last, and one without answers in that too.
     """
 
     name: MeasureName
@@ -57,8 +60,8 @@ class Measure(msgspec.Struct, frozen=True):
             raise InvalidRequest(f"Expected a cutoff and a grade of at least 1, got {self!s}")
         if self.name == "P" and self.cutoff is None:
             raise InvalidRequest("Expected a cutoff for precision, as in P@5, got none")
-        if self.name == "nDCG" and self.relevant != 1:
-            raise InvalidRequest(f"Expected nDCG without a relevant grade, as it looks at every grade; got {self!s}")
+        if self.name in ("nDCG", "Judged") and self.relevant != 1:
+            raise InvalidRequest(f"Expected {self.name} without a relevant grade, as it has none; got {self!s}")
 
     @classmethod
     def parse(cls, text: str) -> Measure:
@@ -82,11 +85,19 @@ class Measure(msgspec.Struct, frozen=True):
         if self.name == "nDCG":
             best = _gain(sorted(grades.values(), reverse=True)[: self.cutoff])
             return _gain(seen) / best if best else 0.0
+        if self.name == "Judged":
+            shown = ranking[: self.cutoff]
+            return sum(document in grades for document in shown) / len(shown) if shown else 0.0
         hits = [grade >= self.relevant for grade in seen]
         if self.name == "RR":
             return 1 / (hits.index(True) + 1) if any(hits) else 0.0
         among = self.cutoff if self.name == "P" else sum(grade >= self.relevant for grade in grades.values())
-        return sum(hits) / among if among else 0.0
+        if not among:
+            return 0.0
+        if self.name == "AP":
+            ranks = [rank for rank, hit in enumerate(hits, start=1) if hit]
+            return math.fsum(found / rank for found, rank in enumerate(ranks, start=1)) / among
+        return sum(hits) / among
 
 
 DEFAULT_MEASURES = (Measure("nDCG", 10), Measure("R", 10), Measure("RR"), Measure("P", 10))

@@ -52,11 +52,24 @@ def test_ndcg_is_that_of_the_plain_formula(run: Run, qrels: Qrels, k: int) -> No
     )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(run=runs, qrels=judgements)
 def test_values_are_those_of_trec_eval(run: Run, qrels: Qrels) -> None:
     ir_measures = pytest.importorskip("ir_measures", reason="ir-measures is not installed")
-    names = ["nDCG", "nDCG@3", "nDCG@10", "R@5", "R(rel=2)@5", "RR", "RR(rel=3)", "P@3", "P(rel=2)@5"]
+    names = [
+        "nDCG",
+        "nDCG@3",
+        "nDCG@10",
+        "AP",
+        "AP@4",
+        "AP(rel=2)@7",
+        "R@5",
+        "R(rel=2)@5",
+        "RR",
+        "RR(rel=3)",
+        "P@3",
+        "P(rel=2)@5",
+    ]
     as_dicts = {query: dict(answers) for query, answers in run.items() if answers} or {"q1": {"none": 1.0}}
     ours = evaluate(run, qrels, measures=names)
     theirs = list(ir_measures.iter_calc([ir_measures.parse_measure(name) for name in names], qrels, as_dicts))
@@ -107,14 +120,17 @@ def test_answers_are_ordered_by_score_and_equal_scores_keep_their_order() -> Non
     assert evaluate({"q": [("relevant", 0.5), ("other", 0.5)]}, qrels, measures=["RR"]).means["RR"] == 1
 
 
-@pytest.mark.parametrize("text", ["nDCG@10", "nDCG", "R@100", "R", "RR", "RR@10", "P@5", "P(rel=2)@5", "R(rel=3)@1000"])
+@pytest.mark.parametrize(
+    "text",
+    ["nDCG@10", "nDCG", "AP", "AP@100", "Judged@10", "R@100", "R", "RR", "RR@10", "P@5", "P(rel=2)@5", "R(rel=3)@1000"],
+)
 def test_a_measure_is_read_from_its_own_text(text: str) -> None:
     assert str(Measure.parse(text)) == text
     assert pickle.loads(pickle.dumps(Measure.parse(text))) == Measure.parse(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["ndcg@10", "nDCG@0", "P", "nDCG@ten", "nDCG(rel=2)@10", "R(rel=0)@5", "MAP", "", " RR"]
+    "text", ["ndcg@10", "nDCG@0", "P", "nDCG@ten", "nDCG(rel=2)@10", "Judged(rel=2)@3", "R(rel=0)@5", "MAP", "", " RR"]
 )
 def test_other_texts_are_no_measure(text: str) -> None:
     with pytest.raises(InvalidRequest, match="Expected"):
