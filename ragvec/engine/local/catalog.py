@@ -31,6 +31,7 @@ from ragvec.engine.local.catalog_rows import (
 )
 from ragvec.engine.local.layout import APPLICATION_ID, FORMAT, StoreFolder
 from ragvec.engine.local.migrate import migrate_on_opening
+from ragvec.engine.local.remembered import Remembered
 from ragvec.engine.local.reserve import spends_reserve
 from ragvec.engine.local.sqlite import Database
 from ragvec.engine.local.tune import SETTINGS, Settings
@@ -81,10 +82,11 @@ class LocalCatalog:
         self._on_create = on_create
         self._on_drop, self._on_dropping = on_drop, on_dropping
         self._on_text, self._on_texting = on_text, on_texting
-        self._known: tuple[bytes | None, dict[tuple[str, str], IndexSpec]] = (None, {})
-        self._known_settings: tuple[bytes | None, dict[str, Settings]] = (None, {})
-        self._known_text: tuple[bytes | None, dict[str, tuple[TextField, ...]]] = (None, {})
-        """What was read since the catalog last changed, and its mark then."""
+        mark = self._database.unchanged_since
+        self._known_specs: Remembered[tuple[str, str], IndexSpec] = Remembered(mark)
+        self._known_settings: Remembered[str, Settings] = Remembered(mark)
+        self._known_text: Remembered[str, tuple[TextField, ...]] = Remembered(mark)
+        self._known_policies: Remembered[str, str | None] = Remembered(mark)
         if exists:
             self._refuse_foreign()
         else:
@@ -171,17 +173,11 @@ class LocalCatalog:
                 raise
 
     def index(self, bucket: str, name: str) -> IndexSpec:
-        mark = self._database.unchanged_since()
-        known = self._known
-        if mark is None or known[0] != mark:
-            known = self._known = (mark, {})
-        spec = known[1].get((bucket, name))
-        if spec is None:
+        def read() -> IndexSpec:
             with self._read() as sql:
-                spec = _spec(self._index_row(sql, bucket, name))
-            if mark is not None:
-                known[1][bucket, name] = spec
-        return spec
+                return _spec(self._index_row(sql, bucket, name))
+
+        return self._known_specs.get((bucket, name), read)
 
     def index_by_uid(self, uid: str) -> IndexSpec:
         with self._read() as sql:
@@ -221,18 +217,13 @@ class LocalCatalog:
 
     def text_fields(self, uid: str) -> tuple[TextField, ...]:
         """The text fields of the index. Read anew only when the catalog changed."""
-        mark = self._database.unchanged_since()
-        known = self._known_text
-        if mark is None or known[0] != mark:
-            known = self._known_text = (mark, {})
-        found = known[1].get(uid)
-        if found is None:
+
+        def read() -> tuple[TextField, ...]:
             with self._read() as sql:
                 _require_index(sql, uid)
-                found = self._text_fields(sql, uid)
-            if mark is not None:
-                known[1][uid] = found
-        return found
+                return self._text_fields(sql, uid)
+
+        return self._known_text.get(uid, read)
 
     def change_text_fields(
         self, uid: str, change: Callable[[tuple[TextField, ...]], Sequence[TextField]]
@@ -256,11 +247,17 @@ class LocalCatalog:
     # -- policies, tags, properties --------------------------------------------------------------------------------
 
     def policy(self, bucket: str) -> str:
-        with self._read() as sql:
-            policy = _named(BUCKETS, self._bucket_row(sql, bucket))["policy"]
+        """The policy. Read anew only when the catalog changed: every request to a server asks for it."""
+
+        def read() -> str | None:
+            with self._read() as sql:
+                text = _named(BUCKETS, self._bucket_row(sql, bucket))["policy"]
+                return None if text is None else str(text)
+
+        policy = self._known_policies.get(bucket, read)
         if policy is None:
             raise PolicyNotFound("The specified vector bucket policy could not be found", subject=f"that of {bucket!r}")
-        return str(policy)
+        return policy
 
     def put_policy(self, bucket: str, policy: str) -> None:
         with self._write() as sql:
@@ -282,17 +279,12 @@ class LocalCatalog:
 
     def settings(self, uid: str) -> Settings:
         """How the index is searched. Read anew only when the catalog changed."""
-        mark = self._database.unchanged_since()
-        known = self._known_settings
-        if mark is None or known[0] != mark:
-            known = self._known_settings = (mark, {})
-        found = known[1].get(uid)
-        if found is None:
+
+        def read() -> Settings:
             with self._read() as sql:
-                found = Settings.of(self._property(sql, uid, SETTINGS))
-            if mark is not None:
-                known[1][uid] = found
-        return found
+                return Settings.of(self._property(sql, uid, SETTINGS))
+
+        return self._known_settings.get(uid, read)
 
     def property(self, uid: str, name: str) -> Any:
         with self._read() as sql:
