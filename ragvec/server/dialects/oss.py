@@ -83,11 +83,16 @@ class OssFace:
     # -- the operation -------------------------------------------------------------------------------------------------
 
     def permissions(self, call: Call, user: User) -> tuple[Permission, ...]:  # noqa: ARG002 - as in Face
-        """See `Face.permissions`."""
+        """See `Face.permissions`.
+
+        What is told of metadata or data needs GetVectors too, as on S3 Vectors: OSS documents that for fusion queries
+        alone, but the bucket may have a policy in S3's words that counts on it.
+        """
         resource = OSS.bucket_arn.format(region=self._session.region, account=self._account, bucket=call.bucket or "*")
         if call.index is not None:
             resource += OSS.index_arn_suffix.format(index=call.index)
-        return (Permission(action=f"oss:{call.own.route.name}", resource=resource, bucket=call.bucket),)
+        names = (call.own.route.name, "GetVectors") if _reads(call) else (call.own.route.name,)
+        return tuple(Permission(action=f"oss:{name}", resource=resource, bucket=call.bucket) for name in names)
 
     def perform(self, call: Call) -> Any:
         """See `Face.perform`. Returns what the reply says: a text, or what JSON is made of; None for nothing."""
@@ -144,6 +149,16 @@ class OssFace:
     def refusal(self, error: RagvecError, request: HttpRequest, *, operation: str, request_id: str) -> HttpReply:
         """See `Face.refusal`."""
         return oss_refusal(error, request, operation=operation, request_id=request_id)
+
+
+def _reads(call: Call) -> bool:
+    """Whether the reply tells more of vectors than keys and distances."""
+    if call.operation == "QueryVectorsFusion":
+        return True
+    if call.operation not in ("QueryVectors", "ListVectors"):
+        return False
+    given = call.arguments
+    return given.get("filter") is not None or bool(given.get("returnMetadata")) or bool(given.get("returnData"))
 
 
 def _arguments(route: Route, request: HttpRequest) -> JsonObject:

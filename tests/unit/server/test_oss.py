@@ -121,12 +121,35 @@ def test_every_operation_needs_its_own_action(face: OssFace, route: Any) -> None
         body = json.dumps({"Version": "1", "Statement": [statement]}).encode()
     call = face.call(request(route.method, f"/?{route.selector}", host=host, body=body), USER)
 
-    (permission,) = face.permissions(call, USER)
+    permission, *more = face.permissions(call, USER)
 
     resource = "docs/index/Pages1" if route.name in OF_INDEXES else "docs" if route.of_bucket else "*"
     assert permission.action == f"oss:{route.name}"
     assert permission.resource == ARN + resource
     assert permission.bucket == ("docs" if route.of_bucket else None)
+    assert [each.action for each in more] == (["oss:GetVectors"] if route.name == "QueryVectorsFusion" else [])
+
+
+@pytest.mark.parametrize("operation", ["queryVectors", "listVectors"])
+@pytest.mark.parametrize(
+    ("members", "needed"),
+    [
+        ({}, False),
+        ({"filter": None, "returnMetadata": False, "returnData": False}, False),
+        ({"filter": {}}, True),
+        ({"returnMetadata": True}, True),
+        ({"returnData": True}, True),
+    ],
+    ids=["keys", "nothing", "filter", "metadata", "data"],
+)
+def test_what_metadata_hold_is_for_those_who_may_get_vectors(
+    face: OssFace, operation: str, members: dict[str, Any], needed: bool
+) -> None:
+    body = json.dumps({"indexName": "Pages1", **members}).encode()
+    permissions = face.permissions(face.call(request("POST", f"/?{operation}", body=body), USER), USER)
+
+    assert [each.action.endswith(":GetVectors") for each in permissions] == ([False, True] if needed else [False])
+    assert {each.resource for each in permissions} == {ARN + "docs/index/Pages1"}
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
