@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
-from ragvec.api.access import actions
+from ragvec.api.access import actions, bucket_name
 from ragvec.api.decode import decode_request
 from ragvec.api.dialects import S3, WireError
 from ragvec.api.names import bucket_arn, index_arn, parse_arn
@@ -101,8 +101,6 @@ class S3VectorsFace:
         operation = _operation(request)
         arguments = _arguments(operation, request)
         decoded = decode_request(OPERATIONS[operation].request, arguments, operation=operation, dialect=S3)
-        if isinstance(decoded, PutVectorBucketPolicy):
-            check_bucket_policy(decoded.policy, S3)
         bucket, index, _ = self._target(decoded)
         return Call(operation=operation, arguments=arguments, bucket=bucket, index=index, own=decoded)
 
@@ -116,7 +114,10 @@ class S3VectorsFace:
         )
 
     def perform(self, call: Call) -> Response:
-        """See `Face.perform`."""
+        """See `Face.perform`. What this server could not decide by is no policy; names are looked at before."""
+        if isinstance(call.own, PutVectorBucketPolicy):
+            bucket_name(self._session, call.own)
+            check_bucket_policy(call.own.policy, S3)
         return OPERATIONS[call.operation].run(self._session, call.own)
 
     def reply(self, call: Call, outcome: Response, *, request_id: str) -> HttpReply:  # noqa: ARG002 - as in Face
