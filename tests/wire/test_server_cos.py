@@ -16,24 +16,24 @@ import ragvec
 
 pytest.importorskip("qcloud_cos", reason="cos-python-sdk-v5 is not installed")
 
-from qcloud_cos import CosConfig, CosServiceError
-from qcloud_cos.cos_auth import CosS3Auth
 from qcloud_cos.cos_vectors_client import CosVectorsClient
 
 from ragvec.server.users import User
-from tests.wire.serving import ACCOUNT, OWNER, REGION, Serving, serving
-
-TEMPORARY = User(
-    access_key="AKIDTEMPORARY00001",
-    secret_key="a-temporary-secret",
-    account=ACCOUNT,
-    name="temporary",
-    owner=True,
-    session_token="t0ken/of+signs==",
+from tests.wire.cos_client import (
+    DIMENSION,
+    QCS,
+    READER,
+    TEMPORARY,
+    policy_of,
+    post,
+    prepared,
+    refused,
+    sent,
+    settings,
+    some,
+    told,
 )
-READER = User(access_key="AKIDREADER00000001", secret_key="secret-of-the-reader", account=ACCOUNT, name="700001234567")
-QCS = f"qcs::cosvector:{REGION}:uid/{ACCOUNT}:bucket"
-DIMENSION = 24
+from tests.wire.serving import ACCOUNT, OWNER, REGION, Serving, serving
 
 Connect = Callable[..., CosVectorsClient]
 sdk = pytest.mark.sdk
@@ -44,20 +44,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     store = tmp_path_factory.mktemp("served") / "store"
     with serving(store, users=[OWNER, TEMPORARY, READER]) as running:
         yield running
-
-
-def settings(server: Serving, user: User = OWNER, **given: Any) -> CosConfig:
-    return CosConfig(
-        **{
-            "Region": "ap-guangzhou",
-            "SecretId": user.access_key,
-            "SecretKey": user.secret_key,
-            "Token": user.session_token,
-            "Scheme": "http",
-            "Domain": f"{server.host}:{server.port}",
-            **given,
-        }
-    )
 
 
 @pytest.fixture
@@ -95,31 +81,6 @@ def bucket(client: CosVectorsClient, request: pytest.FixtureRequest) -> Iterator
     for index in client.list_indexes(Bucket=name)[1]["indexes"]:
         client.delete_index(Bucket=name, Index=index["indexName"])
     client.delete_vector_bucket(Bucket=name)
-
-
-def some(count: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Vectors, as rows and as the service takes them; every third one is French."""
-    rows = np.random.default_rng(7).standard_normal((count, DIMENSION)).astype(np.float32)
-    return rows, [
-        {
-            "key": f"p{i:04}",
-            "data": {"float32": row.tolist()},
-            "metadata": {"lang": "fr" if i % 3 == 0 else "en", "year": 2000 + i, "text": f"page {i}"},
-        }
-        for i, row in enumerate(rows)
-    ]
-
-
-def refused(call: Callable[[], object]) -> CosServiceError:
-    with pytest.raises(CosServiceError) as caught:
-        call()
-    return caught.value
-
-
-def told(error: CosServiceError) -> dict[str, Any]:
-    """The body of an error, all of which the SDK takes as the message."""
-    document: dict[str, Any] = json.loads(error.get_error_msg())
-    return document
 
 
 # -- operations --------------------------------------------------------------------------------------------------------
@@ -394,6 +355,19 @@ def test_errors_of_operations_reach_the_sdk(client: CosVectorsClient, bucket: st
     assert "between 1 and 4096" in field["message"]
 
 
+def test_a_full_batch_is_taken_and_a_body_that_is_too_long_refused(
+    client: CosVectorsClient, bucket: str, server: Serving
+) -> None:
+    client.create_index(Bucket=bucket, Index="wide", DataType="float32", Dimension=1024, DistanceMetric="cosine")
+    row = np.random.default_rng(9).standard_normal(1024).astype(np.float32).tolist()
+    vectors = [{"key": f"k{i:03}", "data": {"float32": row}} for i in range(500)]
+    client.put_vectors(Bucket=bucket, Index="wide", Vectors=vectors)
+    assert len(client.list_vectors(Bucket=bucket, Index="wide")[1]["vectors"]) == 500
+    reply = post(server, "PutVectors", b" " * 20_971_521)
+    assert (reply.status_code, reply.headers["x-cos-error-code"]) == (400, "ValidationException")
+    assert "20971520" in reply.json()["message"]
+
+
 def test_malformed_requests(server: Serving) -> None:
     for operation, body, status, code, words in (
         ("GetVectorBucket", b"{", 400, "ValidationException", "JSON"),
@@ -441,20 +415,6 @@ def test_signatures_are_checked(connect: Connect, server: Serving) -> None:
     assert sent(signed).headers["x-cos-error-code"] == "RequestTimeTooSkewed"
 
 
-def policy_of(bucket: str, *actions: str) -> dict[str, Any]:
-    return {
-        "version": "2.0",
-        "statement": [
-            {
-                "effect": "allow",
-                "principal": {"qcs": [f"qcs::cam::uin/{ACCOUNT}:uin/{READER.name}"]},
-                "action": list(actions),
-                "resource": [f"{QCS}/{bucket}/*"],
-            }
-        ],
-    }
-
-
 def test_policies_let_others_in(client: CosVectorsClient, connect: Connect, bucket: str) -> None:
     _, vectors = some(2)
     client.put_vectors(Bucket=bucket, Index="pages", Vectors=vectors)
@@ -494,26 +454,3 @@ def test_policies_let_others_in(client: CosVectorsClient, connect: Connect, buck
         call()
     assert refused(reader.list_vector_buckets).get_error_code() == "AccessDeniedException"
     assert refused(lambda: reader.create_vector_bucket(Bucket="mine-1")).get_error_code() == "AccessDeniedException"
-
-
-# -- requests that the SDK does not make -------------------------------------------------------------------------------
-
-
-def prepared(
-    server: Serving, operation: str, body: Any, *, method: str = "POST", expire: int = 600
-) -> requests.PreparedRequest:
-    """A request with any body, signed by the SDK's signer."""
-    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    path = f"/{operation}"
-    auth = CosS3Auth(settings(server), path, expire=expire)
-    headers = {"Content-Type": "application/json"}
-    return requests.Request(method, server.url + path, data=data, headers=headers, auth=auth).prepare()
-
-
-def sent(request: requests.PreparedRequest) -> requests.Response:
-    with requests.Session() as session:
-        return session.send(request, timeout=30)
-
-
-def post(server: Serving, operation: str, body: Any, *, method: str = "POST") -> requests.Response:
-    return sent(prepared(server, operation, body, method=method))

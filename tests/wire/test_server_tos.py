@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import hmac
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -21,26 +20,26 @@ pytest.importorskip("tos", reason="tos is not installed")
 
 from tos.auth import Auth
 from tos.enum import DataType, DistanceMetricType
-from tos.exceptions import TosServerError
 from tos.http import Request
 from tos.models2 import Vector, VectorData
 from tos.vector_client import VectorClient
 
 from ragvec.server.users import User
 from tests.wire.serving import ACCOUNT, OWNER, REGION, Serving, serving
-
-TEMPORARY = User(
-    access_key="AKTEMPORARY0000001",
-    secret_key="a-temporary-secret",
-    account=ACCOUNT,
-    name="temporary",
-    owner=True,
-    session_token="t0ken/of+signs==",
+from tests.wire.tos_client import (
+    DIMENSION,
+    ENDPOINT,
+    READER,
+    TEMPORARY,
+    TRN,
+    as_go_does,
+    policy_of,
+    post,
+    prepared,
+    refused,
+    sent,
+    some,
 )
-READER = User(access_key="AKREADER0000000001", secret_key="secret-of-the-reader", account=ACCOUNT, name="reader")
-TRN = f"trn:tosvectors:{REGION}:{ACCOUNT}:bucket"
-ENDPOINT = "tosvectors-cn-beijing.volces.com"
-DIMENSION = 24
 
 Connect = Callable[..., VectorClient]
 sdk = pytest.mark.sdk
@@ -102,25 +101,6 @@ def bucket(client: VectorClient, request: pytest.FixtureRequest) -> Iterator[str
     for index in client.list_indexes(name, ACCOUNT).indexes:
         client.delete_index(name, ACCOUNT, index.index_name)
     client.delete_vector_bucket(name, ACCOUNT)
-
-
-def some(count: int) -> tuple[np.ndarray, list[Vector]]:
-    """Vectors, as rows and as the service takes them; every third one is French."""
-    rows = np.random.default_rng(7).standard_normal((count, DIMENSION)).astype(np.float32)
-    return rows, [
-        Vector(
-            key=f"p{i:04}",
-            data=VectorData(float32=row.tolist()),
-            metadata={"lang": "fr" if i % 3 == 0 else "en", "year": 2000 + i, "text": f"page {i}"},
-        )
-        for i, row in enumerate(rows)
-    ]
-
-
-def refused(call: Callable[[], object]) -> TosServerError:
-    with pytest.raises(TosServerError) as caught:
-        call()
-    return caught.value
 
 
 # -- operations --------------------------------------------------------------------------------------------------------
@@ -301,7 +281,8 @@ def test_the_region_needs_no_proxy(connect: Connect, server: Serving) -> None:
     direct = connect(endpoint=server.url, proxy_host=None, proxy_port=None)
     direct.create_vector_bucket("made-directly")
     assert "made-directly" in [each.vector_bucket_name for each in direct.list_vector_buckets().vector_buckets]
-    connect().delete_vector_bucket("made-directly", ACCOUNT)
+    # A proxy is asked for any name, also for buckets of hosts that have no name.
+    connect(endpoint=server.url).delete_vector_bucket("made-directly", ACCOUNT)
 
 
 def test_the_bucket_may_be_told_by_the_host(bucket: str, server: Serving) -> None:
@@ -355,6 +336,25 @@ def test_errors_of_operations_reach_the_sdk(client: VectorClient, bucket: str) -
         assert words in error.message
         assert error.request_id == error.id2 == error.host_id
         assert error.ec == ""
+
+
+def test_a_full_batch_is_taken_and_a_body_that_is_too_long_refused(
+    client: VectorClient, bucket: str, server: Serving
+) -> None:
+    client.create_index(
+        bucket,
+        ACCOUNT,
+        "wide",
+        data_type=DataType.DataTypeFloat32,
+        dimension=1024,
+        distance_metric=DistanceMetricType.DistanceMetricCosine,
+    )
+    row = np.random.default_rng(9).standard_normal(1024).astype(np.float32).tolist()
+    client.put_vectors(bucket, ACCOUNT, "wide", [Vector(f"k{i:03}", VectorData(float32=row)) for i in range(500)])
+    assert len(client.list_vectors(bucket, "wide", ACCOUNT).vectors) == 500
+    reply = post(server, "PutVectors", b" " * 20_971_521)
+    assert (reply.status_code, reply.json()["Code"]) == (400, "ValidationException")
+    assert "20971520" in reply.json()["Message"]
 
 
 def test_malformed_requests(server: Serving) -> None:
@@ -422,17 +422,6 @@ def test_presigned_requests(server: Serving) -> None:
         assert session.post(f"{url}&a=b", data=b"{}", timeout=30).json()["Code"] == "SignatureDoesNotMatch"
 
 
-def policy_of(bucket: str, *actions: str) -> str:
-    statement = {
-        "Sid": "reading",
-        "Effect": "Allow",
-        "Principal": [f"{ACCOUNT}/{READER.name}"],
-        "Action": list(actions),
-        "Resource": [f"{TRN}/{bucket}", f"{TRN}/{bucket}/index/*"],
-    }
-    return json.dumps({"Version": "2025-12-01", "Statement": [statement]})
-
-
 def test_policies_let_others_in(client: VectorClient, connect: Connect, bucket: str) -> None:
     _, vectors = some(2)
     client.put_vectors(bucket, ACCOUNT, "pages", vectors)
@@ -473,45 +462,3 @@ def test_policies_let_others_in(client: VectorClient, connect: Connect, bucket: 
         call()
     assert refused(reader.list_vector_buckets).code == "AccessDeniedException"
     assert refused(lambda: reader.create_vector_bucket("mine")).code == "AccessDeniedException"
-
-
-# -- requests that the SDK does not make -------------------------------------------------------------------------------
-
-
-def prepared(
-    server: Serving, operation: str, body: Any, *, method: str = "POST", host: str | None = None
-) -> requests.PreparedRequest:
-    """A request with any body to any host, signed by the SDK's signer."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    host = host or f"{server.host}:{server.port}"
-    headers = {"x-tos-content-sha256": "UNSIGNED-PAYLOAD"}
-    request = Request(method, f"{server.url}/{operation}", f"/{operation}", host, data=data, headers=headers)
-    Auth(OWNER.access_key, OWNER.secret_key, "cn-beijing", service="tosvectors").sign_request(request)
-    return requests.Request(method, request.url, data=data, headers=request.headers).prepare()
-
-
-def as_go_does(server: Serving, operation: str, body: bytes, at: datetime.datetime) -> requests.PreparedRequest:
-    """As the client for vectors of the Go SDK signs: no marker of the payload, and an empty one in the signature."""
-    host, date = f"{server.host}:{server.port}", at.strftime("%Y%m%dT%H%M%SZ")
-    scope = f"{date[:8]}/cn-beijing/tosvectors/request"
-    nothing = hashlib.sha256(b"").hexdigest()
-    canonical = f"POST\n/{operation}\n\nhost:{host}\nx-tos-date:{date}\n\nhost;x-tos-date\n{nothing}"
-    key = OWNER.secret_key.encode()
-    for part in scope.split("/"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    text = f"TOS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-    header = f"Credential={OWNER.access_key}/{scope},SignedHeaders=host;x-tos-date,Signature={signature}"
-    headers = {"host": host, "x-tos-date": date, "authorization": f"TOS4-HMAC-SHA256 {header}"}
-    return requests.Request("POST", f"{server.url}/{operation}", data=body, headers=headers).prepare()
-
-
-def sent(request: requests.PreparedRequest) -> requests.Response:
-    with requests.Session() as session:
-        return session.send(request, timeout=30)
-
-
-def post(
-    server: Serving, operation: str, body: Any, *, method: str = "POST", host: str | None = None
-) -> requests.Response:
-    return sent(prepared(server, operation, body, method=method, host=host))
