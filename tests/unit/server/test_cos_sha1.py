@@ -16,6 +16,7 @@ from ragvec.server.messages import HttpRequest
 from ragvec.server.refusals import MalformedSignature, PayloadMismatch, RequestExpired, SignatureMismatch
 from ragvec.server.signing.cos import CosSha1
 from ragvec.server.users import User
+from tests.unit.server.altered import with_header, with_signature
 
 pytest.importorskip("qcloud_cos", reason="cos-python-sdk-v5 is not installed")
 
@@ -61,19 +62,6 @@ def check(request: HttpRequest, *, user: User = USER, now: float | None = None) 
     assert claim is not None
     assert claim.access_key == ACCESS
     SCHEME.check(request, claim, user, now=time.time() if now is None else now)
-
-
-def with_header(request: HttpRequest, name: str, value: str) -> HttpRequest:
-    others = tuple(pair for pair in request.headers if pair[0] != name)
-    return msgspec.structs.replace(request, headers=(*others, (name, value)))
-
-
-def with_signature(request: HttpRequest, pattern: str, text: str) -> HttpRequest:
-    before = request.header("authorization")
-    assert before is not None
-    after = re.sub(pattern, text, before)
-    assert after != before
-    return with_header(request, "authorization", after)
 
 
 @pytest.mark.parametrize(

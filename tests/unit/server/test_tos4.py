@@ -7,7 +7,6 @@ import datetime
 import hashlib
 import hmac
 import re
-from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +17,7 @@ from ragvec.server.refusals import MalformedSignature, PayloadMismatch, RequestE
 from ragvec.server.signing.scheme import CLOCK_TOLERANCE
 from ragvec.server.signing.tos4 import Tos4
 from ragvec.server.users import User
+from tests.unit.server.altered import with_header, with_signature
 
 pytest.importorskip("tos", reason="tos is not installed")
 
@@ -81,19 +81,6 @@ def check(request: HttpRequest, *, now: float = NOW) -> None:
     assert claim is not None
     assert claim.access_key == ACCESS
     SCHEME.check(request, claim, USER, now=now)
-
-
-def with_header(request: HttpRequest, name: str, value: str) -> HttpRequest:
-    others = tuple(pair for pair in request.headers if pair[0] != name)
-    return msgspec.structs.replace(request, headers=(*others, (name, value)))
-
-
-def with_signature(request: HttpRequest, pattern: str, text: Any) -> HttpRequest:
-    before = request.header("authorization")
-    assert before is not None
-    after = re.sub(pattern, text, before)
-    assert after != before
-    return with_header(request, "authorization", after)
 
 
 def as_go_does(payload: bytes) -> HttpRequest:
