@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ragvec.limits import FileLimits
     from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
+    from ragvec.pipeline.chunkers import ParentChunker, SemanticChunker, SentenceChunker, SplitterChunker, TokenChunker
     from ragvec.pipeline.documents import Document, Failure
     from ragvec.pipeline.embedders import (
         CallableEmbedder,
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
         MiniLMEmbedder,
         SentenceTransformerEmbedder,
     )
+    from ragvec.pipeline.facts import file_facts
+    from ragvec.pipeline.parents import parents_of
     from ragvec.pipeline.report import Report
     from ragvec.pipeline.run import Pipeline
+    from ragvec.pipeline.urls import Urls
 
 __all__ = [
     "CallableEmbedder",
@@ -29,19 +33,31 @@ __all__ = [
     "HashingEmbedder",
     "LangChainEmbedder",
     "MiniLMEmbedder",
+    "ParentChunker",
     "Pipeline",
     "Report",
+    "SemanticChunker",
+    "SentenceChunker",
     "SentenceTransformerEmbedder",
+    "SplitterChunker",
     "StructureChunker",
+    "TokenChunker",
+    "Urls",
+    "file_facts",
+    "parents_of",
 ]
 
 _HOMES = {
+    **dict.fromkeys((name for name in __all__ if name.endswith("Chunker")), "ragvec.pipeline.chunkers"),
     **dict.fromkeys(("Chunk", "Chunker", "StructureChunker"), "ragvec.pipeline.chunk"),
     **dict.fromkeys(("Document", "Failure"), "ragvec.pipeline.documents"),
     **dict.fromkeys((name for name in __all__ if name.endswith("Embedder")), "ragvec.pipeline.embedders"),
     "FileLimits": "ragvec.limits",
     "Report": "ragvec.pipeline.report",
     "Pipeline": "ragvec.pipeline.run",
+    "Urls": "ragvec.pipeline.urls",
+    "file_facts": "ragvec.pipeline.facts",
+    "parents_of": "ragvec.pipeline.parents",
 }
 
 

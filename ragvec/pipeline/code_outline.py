@@ -277,7 +277,7 @@ def _by_indent(lines: list[str], pattern: re.Pattern[str]) -> Iterator[_Definiti
             indents.pop()
         indents.append(indent)
         name = next(group for group in match.groups() if group)
-        yield _Definition(number, number, len(indents), name.strip('"`')[:_LABEL])
+        yield _Definition(number, number, len(indents), name.strip('"`:')[:_LABEL])
 
 
 def _groups(lines: list[str], starts: list[int], first: int, after: int) -> Iterator[Block]:

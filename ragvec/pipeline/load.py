@@ -6,8 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -30,11 +31,13 @@ from ragvec.pipeline.loaders.source import file_kind, refused
 from ragvec.pipeline.passages import DOCUMENT_TITLE, FILE_TYPE, SOURCE_URI
 from ragvec.pipeline.reading import Reader
 from ragvec.pipeline.sidecar import AttributeSource, Sidecar
+from ragvec.pipeline.urls import Urls
 
 __all__ = ["FILE_TYPES", "Source", "expected_documents", "load"]
 
-Source: TypeAlias = "str | os.PathLike[str] | Document | Iterable[Any]"
-"""A path, a DataFrame, a document, or an iterable of documents (ours or LangChain's) or mappings."""
+Source: TypeAlias = "str | os.PathLike[str] | Document | Urls | Iterable[Any]"
+"""A path, a DataFrame, a document, `Urls`, a loader of LangChain, or an iterable of documents (ours or LangChain's) or
+mappings."""
 
 _BEIR = "corpus.jsonl"
 _NAME = 200
@@ -56,7 +59,10 @@ def load(
     A folder gives its files that match `glob`, in order of path, hidden ones left out; the id of a file is its path
     below the folder, with `/`. A folder that holds `corpus.jsonl` is a BEIR collection, and that file is its documents.
     Links to files are followed, those to folders are not; what cannot be read, or is no file, is a failure.
+    An archive, a letter, a box of letters, JSON records and Parquet give any number of documents, whose ids are below
+    that of the file: `box.zip/notes/a.txt`, `records.json:3`.
     A DataFrame has columns `text` and, as far as there are, `id` and `title`; its other columns are attributes.
+    A loader of LangChain gives what its `lazy_load` does; pages of the web are fetched only where `source` is `Urls`.
 
     `attributes` adds to what a document says of itself, and wins. In a jsonl file each line has an `id`, or a `path`
     relative to that file's folder, or both, in which case the id becomes that of the document.
@@ -74,20 +80,28 @@ def load(
 def expected_documents(source: Source, *, glob: str = "**/*") -> int | None:
     """How many documents `source` will give as far as that is known without reading it, else None."""
     if isinstance(source, (str, os.PathLike)):
-        files, _ = _files(Path(source), glob)
+        files, _ = _files(_path(source), glob)
         return None if any(path.suffix.lower() in CONTAINERS for path, _ in files) else len(files)
     return len(source) if isinstance(source, Sized) else None
 
 
 def _documents(source: Source, glob: str, sidecar: Sidecar, limits: FileLimits) -> Iterator[Document | Failure]:
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+        raise DocumentError(
+            f"Expected a path, got a URL: pages are fetched where that is asked for, Urls({source!r:.200})"
+        )
     if isinstance(source, (str, os.PathLike)):
         found, closed = _files(Path(source), glob)
         files = [(path, name) for path, name in found if sidecar.file is None or _resolved(path) != sidecar.file]
         return chain(closed, _from_files(files, sidecar, limits))
     if isinstance(source, Document):
         return iter([source])
+    if isinstance(source, Urls):
+        return _from_urls(source, limits)
     if is_frame(source):
         return from_frame(source)
+    if callable(getattr(source, "lazy_load", None)):
+        return _from_items(source.lazy_load())  # type: ignore[union-attr]  # asked for just now
     if isinstance(source, Iterable) and not isinstance(source, (bytes, Mapping)):
         return _from_items(source)
     raise DocumentError(f"Expected a path, a DataFrame, or an iterable of documents, got {type(source).__name__}")
@@ -170,6 +184,14 @@ def _from_items(items: Iterable[Any]) -> Iterator[Document | Failure]:
             yield Failure(place, error.message)
 
 
+def _path(source: str | os.PathLike[str]) -> Path:
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+        raise DocumentError(
+            f"Expected a path, got a URL, which is fetched where that is asked for: Urls({source!r:.200})"
+        )
+    return Path(source)
+
+
 def _files(source: Path, glob: str) -> tuple[list[tuple[Path, str]], list[Failure]]:
     """The files to load and their names below the folder, in order; and the folders in it that cannot be read."""
     if source.is_file():
@@ -235,6 +257,22 @@ def _from_files(files: list[tuple[Path, str]], sidecar: Sidecar, limits: FileLim
                 yield Failure(name, error.message, document_id)
             except OSError as error:
                 yield Failure(name, f"Expected a file that can be read: {error.strerror or error}", document_id)
+
+
+def _from_urls(source: Urls, limits: FileLimits) -> Iterator[Document | Failure]:
+    from ragvec.pipeline.web import fetch
+
+    with Reader(limits) as reader:
+        for url in source:
+            document_id = url
+            try:
+                page = fetch(url, source, limits)
+                place = Place(url, page.url, PurePosixPath(urlsplit(page.url).path).name or urlsplit(page.url).netloc)
+                if page.suffix in CONTAINERS:
+                    document_id = ""
+                yield from reader.documents(page.raw, place, page.suffix)
+            except RagvecError as error:
+                yield Failure(url, error.message, document_id)
 
 
 def _check_kind(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,9 +15,11 @@ from ragvec.pipeline.loaders.lines import json_lines, json_object
 __all__ = ["AttributeSource", "Sidecar"]
 
 AttributeSource: TypeAlias = (
-    "str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | Callable[[Document], Mapping[str, Any] | None]"
+    "str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | Callable[[Document], Mapping[str, Any] | None] "
+    "| Sequence[AttributeSource]"
 )
-"""A jsonl file with `id` or `path` in each line, a mapping by document id, or a function."""
+"""A jsonl file with `id` or `path` in each line, a mapping by document id, a function, or several of these: the later
+win."""
 
 
 class Sidecar:
@@ -31,16 +33,29 @@ class Sidecar:
         self.file: Path | None = None
         self._by_id: dict[str, Mapping[str, Any]] = {}
         self._by_path: dict[Path, tuple[str, Mapping[str, Any]]] = {}
+        self._several: list[Sidecar] = []
         self._function: Callable[[Document], Mapping[str, Any] | None] | None = None
         if isinstance(source, (str, os.PathLike)):
             self._read(Path(source), limits)
         elif isinstance(source, Mapping):
             self._by_id = {str(key): value for key, value in source.items()}
-        elif source is not None:
+        elif isinstance(source, Sequence):
+            self._several = [Sidecar(each, limits) for each in source]
+            files = [each.file for each in self._several if each.file is not None]
+            if len(files) > 1:
+                raise DocumentError(f"Expected at most one file of attributes, got {len(files)}")
+            self.file = files[0] if files else None
+        elif callable(source):
             self._function = source
+        elif source is not None:
+            raise DocumentError(
+                f"Expected a jsonl file, a mapping by document id, or a function as attributes, got {source!r:.100}"
+            )
 
     def name(self, path: Path, *, default: str) -> str:
         """The id of the document in this file: the one given here, else `default`."""
+        for each in self._several:
+            default = each.name(path, default=default)
         given, record = self._by_path.get(path.resolve(), ("", None))
         document_id = given or default
         if record is not None:
@@ -51,6 +66,8 @@ class Sidecar:
         """What is said of this document."""
         if self._function is not None:
             return self._function(document) or {}
+        if self._several:
+            return {name: value for each in self._several for name, value in each.of(document).items()}
         return self._by_id.get(document.id, {})
 
     def _read(self, path: Path, limits: FileLimits) -> None:
