@@ -99,81 +99,79 @@ def conditions(draw: st.DrawFn) -> dict[str, Any]:
     return {f"{before}{operator}{after}": {key: draw(one_or_more(values))}}
 
 
+def parts(attached: bool) -> dict[str, st.SearchStrategy[Any]]:
+    names = {"Action": PATTERNS, "Resource": RESOURCES}
+    return names if attached else {**names, "Principal": PRINCIPALS}
+
+
 @st.composite
-def statements(draw: st.DrawFn, attached: bool) -> dict[str, Any]:
+def statements(draw: st.DrawFn, attached: bool, varied: tuple[str, ...]) -> dict[str, Any]:
+    """A statement in which these parts are anything, and the others mean everything."""
     statement: dict[str, Any] = {"Effect": draw(some("Allow", "Allow", "Deny"))}
-    statement[draw(some("Action", "Action", "NotAction"))] = draw(one_or_more(PATTERNS))
-    statement[draw(some("Resource", "Resource", "NotResource"))] = draw(one_or_more(RESOURCES))
-    if not attached:
-        named = draw(one_or_more(PRINCIPALS))
-        statement[draw(some("Principal", "Principal", "NotPrincipal"))] = {"AWS": named}
-    if draw(st.booleans()):
-        statement["Condition"] = {}
-        for each in draw(st.lists(conditions(), max_size=2)):
-            statement["Condition"] |= each
+    for part, values in parts(attached).items():
+        if part in varied:
+            named = draw(one_or_more(values))
+            statement[draw(some(part, part, f"Not{part}"))] = {"AWS": named} if part == "Principal" else named
+        else:
+            statement[part] = "*"
+    if "Condition" in varied:
+        block: dict[str, dict[str, Any]] = {}
+        for each in draw(st.lists(conditions(), min_size=1, max_size=2)):
+            for operator, keys in each.items():
+                block.setdefault(operator, {}).update(keys)
+        statement["Condition"] = block
     return statement
 
 
-def documents(attached: bool) -> st.SearchStrategy[Any]:
-    listed = st.lists(statements(attached), min_size=1, max_size=3)
+def documents(attached: bool, varied: tuple[str, ...], most: int) -> st.SearchStrategy[Any]:
+    listed = st.lists(statements(attached, varied), min_size=1, max_size=most)
     return st.builds(lambda each: {"Version": "2012-10-17", "Statement": each}, listed)
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    own=st.lists(documents(attached=True), max_size=2),
-    bucket=st.none() | documents(attached=False),
-    account=some(ACCOUNT, ACCOUNT, OTHER),
-    name=some("ana", "bob", "pages"),
-    owner=some(False, False, True),
-    action=some(*ACTIONS),
-    resource=some(f"{PREFIX}/docs", f"{PREFIX}/docs/index/pages"),
-    client=some("192.0.2.7", "10.1.2.3", "2001:db8::5", "::ffff:192.0.2.9"),
-    secure=st.booleans(),
-    colour=st.none() | some("red", "ana"),
-    tag_keys=st.lists(some("colour", "size"), unique=True),
-)
-def test_decisions_are_those_of_the_plain_rules(
-    desk: Desk,
-    own: list[Any],
-    bucket: Any,
-    account: str,
-    name: str,
-    owner: bool,
-    action: str,
-    resource: str,
-    client: str,
-    secure: bool,
-    colour: str | None,
-    tag_keys: list[str],
-) -> None:
-    desk.put(bucket)
-    given_keys: dict[str, tuple[str, ...]] = {"aws:TagKeys": tuple(tag_keys)} if tag_keys else {}
-    if colour is not None:
-        given_keys["aws:RequestTag/colour"] = (colour,)
+@st.composite
+def cases(draw: st.DrawFn) -> dict[str, Any]:
+    whole = ("Principal", "Action", "Resource", "Condition")
+    varied = draw(some(("Condition",), ("Condition",), ("Principal",), ("Action", "Resource"), whole))
+    most = draw(some(1, 1, 3))
+    account = draw(some(ACCOUNT, ACCOUNT, OTHER))
+    own = draw(some(0, 0, 1, 2))
+    return {
+        "own": [draw(documents(True, varied, most)) for _ in range(own)],
+        "bucket": draw(st.none() | documents(False, varied, most)) if own else draw(documents(False, varied, most)),
+        "who": {"account": account, "name": draw(some("ana", "bob", "pages")), "owner": draw(some(False, False, True))},
+        "action": f"s3vectors:{draw(some(*ACTIONS))}",
+        "resource": draw(some(f"{PREFIX}/docs", f"{PREFIX}/docs/index/pages")),
+        "client": draw(some("192.0.2.7", "10.1.2.3", "2001:db8::5", "::ffff:192.0.2.9")),
+        "secure": draw(st.booleans()),
+        "colour": draw(some(None, "red", "ana")),
+        "tag_keys": draw(some((), ("colour",), ("size",), ("colour", "size"))),
+    }
+
+
+@settings(max_examples=400, deadline=None)
+@given(case=cases())
+def test_decisions_are_those_of_the_plain_rules(desk: Desk, case: dict[str, Any]) -> None:
+    own, who, resource, client = case["own"], case["who"], case["resource"], case["client"]
+    desk.put(case["bucket"])
+    given_keys: dict[str, tuple[str, ...]] = {"aws:TagKeys": case["tag_keys"]} if case["tag_keys"] else {}
+    if case["colour"] is not None:
+        given_keys["aws:RequestTag/colour"] = (case["colour"],)
     context = {
         **{key: list(values) for key, values in given_keys.items()},
-        "aws:PrincipalAccount": [account],
-        "aws:PrincipalArn": [f"arn:aws:iam::{account}:{'root' if owner else f'user/{name}'}"],
+        "aws:PrincipalAccount": [who["account"]],
+        "aws:PrincipalArn": [f"arn:aws:iam::{who['account']}:{'root' if who['owner'] else 'user/' + who['name']}"],
         "aws:EpochTime": [str(int(NOW))],
         "aws:CurrentTime": [datetime.fromtimestamp(NOW, timezone.utc).isoformat()],
-        "aws:SecureTransport": [str(secure).lower()],
+        "aws:SecureTransport": [str(case["secure"]).lower()],
         "aws:SourceIp": [client.removeprefix("::ffff:")],
         "aws:ResourceTag/team": [TAGS["pages" if resource.endswith("pages") else "docs"]["team"]],
         "s3vectors:VectorBucketTag/stage": [TAGS["docs"]["stage"]],
-        **({} if owner else {"aws:username": [name]}),
+        **({} if who["owner"] else {"aws:username": [who["name"]]}),
     }
-    who = {"account": account, "name": name, "owner": owner}
-    request = {"action": f"s3vectors:{action}", "resource": resource, "context": context}
-    got = desk.may(
-        user(name, account=account, owner=owner, policies=tuple(own)),
-        request["action"],
-        resource,
-        client=client,
-        secure=secure,
-        **given_keys,
-    )
-    assert got == allowed(who, request, own=own, bucket=bucket, home=ACCOUNT)
+    request = {"action": case["action"], "resource": resource, "context": context}
+    asking = user(who["name"], account=who["account"], owner=who["owner"], policies=tuple(own))
+    got = desk.may(asking, case["action"], resource, client=client, secure=case["secure"], **given_keys)
+    assert got == allowed(who, request, own=own, bucket=case["bucket"], home=ACCOUNT)
 
 
 @settings(max_examples=500, deadline=None)
