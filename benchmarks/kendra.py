@@ -57,6 +57,8 @@ FACETS = ["lexname", "pos"]
 CHUNK = 5_000
 QUERIES = 200
 LONGEST = 20
+OPERATORS = ("person AND small", "person OR small", "person NOT small", "happ*", "comp*", "running*")
+"""Of words that stand in a tenth of the passages and more."""
 USER: dict[str, Any] = {"user": "alice", "groups": ["group 1", "group 2"]}
 
 
@@ -83,7 +85,7 @@ class Known:
         return np.stack([self._questions.get(text, other) for text in texts])
 
     def embed_query(self, text: str) -> Any:
-        return self._questions[text]
+        return self._questions.get(text, next(iter(self._questions.values())))
 
 
 class _Line(msgspec.Struct):
@@ -203,6 +205,8 @@ def measured(index: Index, given: Corpus) -> dict[str, list[float]]:
     }
     questions = list(given.questions)
     found = {name: timed(step, questions) for name, step in steps.items()}
+    for text in OPERATORS:
+        found[f"search, {text}"] = timed(lambda text: searched.search(text, answers=False), [text] * 20)
     totals = [searched.search(text, where=where, answers=False).total for text in questions[:50]]
     print(f"documents found: {np.median(totals):.0f} in the median", file=sys.stderr)
     return found

@@ -20,6 +20,7 @@ from ragvec.engine.figures import (
     TextStatus,
     Tuning,
 )
+from ragvec.engine.word_lists import WordLists
 from ragvec.filters.nodes import EVERYTHING, Filter
 from ragvec.types import Damaged, Distances, FloatMatrix, FloatVector, Metric, Record, RowArray
 
@@ -299,6 +300,10 @@ class IndexEngine(Protocol):
         """
         ...
 
+    def word_lists(self, *, by: str) -> WordLists:
+        """The words of the index as of now, and the groups of rows with the same text under the metadata key `by`."""
+        ...
+
     def text_status(self) -> dict[str, TextStatus]:
         """Of each text field, by key, whether its lists are there."""
         ...
@@ -400,6 +405,10 @@ class Catalog(Protocol):
 
     def delete_index(self, bucket: str, name: str) -> None:
         """Drop the index and all its vectors. Raises BucketNotFound, IndexNotFound."""
+        ...
+
+    def swap_indexes(self, bucket: str, one: str, other: str) -> None:
+        """Two indexes exchange their names, in one transaction. Raises BucketNotFound, IndexNotFound."""
         ...
 
     def set_index_mode(self, uid: str, mode: str) -> None:

@@ -66,6 +66,10 @@ class Lists(Protocol):
         """Where the term occurs."""
         ...
 
+    def beginning(self, prefix: str) -> list[str]:
+        """The terms that begin so."""
+        ...
+
 
 class Scored(NamedTuple):
     """Rows uint32 with their scores float32, best first, equal ones by row: the best k, and all that are as good as the

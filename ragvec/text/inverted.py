@@ -84,13 +84,7 @@ class Inverted:
     def find(self, term: str) -> Occurrences | None:
         """Where the term occurs; None where it does not."""
         sought, text, bounds = term.encode("utf-8", "surrogatepass"), self._text, self._bounds
-        low, high = 0, len(self)
-        while low < high:
-            middle = (low + high) >> 1
-            if text[bounds[middle] : bounds[middle + 1]].tobytes() < sought:
-                low = middle + 1
-            else:
-                high = middle
+        low = self._place(sought)
         if low == len(self) or text[bounds[low] : bounds[low + 1]] != sought:
             return None
         starts = self._arrays["starts"]
@@ -98,6 +92,25 @@ class Inverted:
         return Occurrences(
             self._arrays["rows"][start:end], self._arrays["counts"][start:end], float(self._arrays["peaks"][low])
         )
+
+    def beginning(self, prefix: str) -> list[str]:
+        """The terms that begin so, which is not empty, in byte order."""
+        sought, bounds = prefix.encode("utf-8", "surrogatepass"), self._bounds
+        low, high = self._place(sought), self._place(sought + b"\xff")
+        text, ends = self._text[bounds[low] : bounds[high]].tobytes(), bounds[low : high + 1] - bounds[low]
+        return [text[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(ends.tolist())]
+
+    def _place(self, sought: bytes) -> int:
+        """The number of the first term that is not less."""
+        text, bounds = self._text, self._bounds
+        low, high = 0, len(self)
+        while low < high:
+            middle = (low + high) >> 1
+            if text[bounds[middle] : bounds[middle + 1]].tobytes() < sought:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All arrays by name."""

@@ -65,6 +65,10 @@ class InvertedTail:
         """The rows [first, last) as they are now."""
         return TailView(self, last)
 
+    def beginning(self, prefix: str) -> list[str]:
+        """The terms that begin so."""
+        return [term for term in list(self._numbers) if term.startswith(prefix)]
+
     def freeze(self) -> Inverted:
         """All of it, as immutable lists."""
         terms = sorted((term.encode("utf-8", "surrogatepass"), number) for term, number in self._numbers.items())
@@ -141,6 +145,10 @@ class TailView:
     def find(self, term: str) -> Occurrences | None:
         """Where the term occurs; None where it does not."""
         return self._tail.occurrences(term, self.lengths, tokens=self.tokens)
+
+    def beginning(self, prefix: str) -> list[str]:
+        """The terms that begin so; some may be of later rows."""
+        return self._tail.beginning(prefix)
 
 
 def _lists(ids: npt.NDArray[np.uint32], lengths: Counts, *, terms: int) -> _Made:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import repeat
+
+import msgspec
 from pyroaring import BitMap
 
 from ragvec.engine.local.checked import records_of
@@ -9,7 +13,24 @@ from ragvec.engine.local.generations import Kept
 from ragvec.engine.local.snapshot import Generation, Snapshot
 from ragvec.types import Record, RowArray
 
-__all__ = ["fetched"]
+__all__ = ["described", "fetched"]
+
+_decode_all = msgspec.json.Decoder(list[dict[str, object]]).decode
+
+
+def described(
+    current: Generation, rows: RowArray, *, metadata: bool, keys: Sequence[str] | None
+) -> list[Record | None]:
+    """The records at these rows of the current generation without their vectors, deleted ones too; `keys` are theirs,
+    where they are known."""
+    if not metadata:
+        return [Record(key) for key in current.keys(rows)]
+    blobs = None if keys is None else current.metadata(rows)
+    if keys is not None and blobs is not None:
+        entries = _decode_all(b"[%b]" % b",".join([blob or b"{}" for blob in blobs]))
+        return list(map(Record, keys, repeat(None), entries))
+    stored = current.stored(rows)
+    return list(records_of(current.vectors, stored, path=current.records.path, data=False, metadata=True))
 
 
 def fetched(

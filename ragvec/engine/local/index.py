@@ -8,16 +8,13 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
-
-import msgspec
 
 from ragvec.ann.backends import AnnBackend
 from ragvec.engine.local import forks, writer
 from ragvec.engine.local.checked import records_of, report_skipped
-from ragvec.engine.local.fetch import fetched
+from ragvec.engine.local.fetch import described, fetched
 from ragvec.engine.local.generations import Kept, KeptGenerations, is_untidy, newest
 from ragvec.engine.local.guards import Guarded, Translated
 from ragvec.engine.local.layout import GenerationFolder, generations
@@ -30,6 +27,7 @@ from ragvec.engine.local.text_near import near_terms
 from ragvec.engine.local.text_search import explain_texts, rank, scores
 from ragvec.engine.local.tune import Settings, measured
 from ragvec.engine.local.upkeep import Upkeep, Worker
+from ragvec.engine.local.word_lists import LocalWordLists
 from ragvec.engine.protocol import (
     Batch,
     Explanation,
@@ -54,8 +52,6 @@ __all__ = ["LocalIndex"]
 T = TypeVar("T")
 
 _log = logging.getLogger("ragvec.store")
-
-_decode_all = msgspec.json.Decoder(list[dict[str, object]]).decode
 
 
 class LocalIndex:
@@ -220,11 +216,16 @@ class LocalIndex:
         self, rows: RowArray, *, ranked: Ranked, vector: FloatVector | None, texts: Sequence[TextQuery]
     ) -> RowScores:
         with self._guarded:
-            return scores(*ranked.moment, rows, vector=vector, texts=texts)
+            snapshot, counted = ranked.moment
+            return scores(snapshot, counted, rows, vector=vector, texts=texts)
 
     def near_terms(self, key: str, terms: Sequence[str], *, most: Sequence[int], where: Filter) -> NearTerms:
         with self._guarded:
             return near_terms(self.snapshot(), key, terms, most=most, where=where)
+
+    def word_lists(self, *, by: str) -> LocalWordLists:
+        with self._guarded:
+            return LocalWordLists(self.snapshot(), by=by)
 
     def text_status(self) -> dict[str, TextStatus]:
         with self._guarded:
@@ -281,15 +282,7 @@ class LocalIndex:
                 current = self._current()
                 if current.number == generation:
                     try:
-                        if not metadata:
-                            return [Record(key) for key in current.keys(rows)]
-                        blobs = None if keys is None else current.metadata(rows)
-                        if keys is not None and blobs is not None:
-                            entries = _decode_all(b"[%b]" % b",".join([blob or b"{}" for blob in blobs]))
-                            return list(map(Record, keys, repeat(None), entries))
-                        stored = current.stored(rows)
-                        path = current.records.path
-                        return list(records_of(current.vectors, stored, path=path, data=False, metadata=True))
+                        return described(current, rows, metadata=metadata, keys=keys)
                     except StoreError:
                         if not self._superseded(current):
                             raise

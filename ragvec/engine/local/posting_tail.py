@@ -154,6 +154,17 @@ class Tail:
         found = self._fields.get(field)
         return BitMap() if found is None else BitMap(found.rows[:])
 
+    def texts(self, field: str) -> Column | None:
+        """The texts under the field so far, None for none."""
+        found = self._fields.get(field)
+        if found is None:
+            return None
+        codes, rows = found.strings.pairs()
+        values = list(found.strings.code_of)
+        if not len(rows):
+            return None
+        return Column.of("string", values, codes=codes, rows=rows, first=self.first, last=int(rows[-1]) + 1)
+
     def freeze(self, last: int) -> Run:
         """All of it, the rows [first, last), as a run in memory."""
         fields = {

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from pyroaring import BitMap
 
-from ragvec.engine.local.posting_columns import Wanted
+from ragvec.engine.local.posting_columns import Column, Wanted
 from ragvec.engine.local.posting_runs import (
     Checksums,
     Run,
@@ -79,6 +79,12 @@ class PostingView:
         """Rows that have the field, whatever its value."""
         parts = [run.fields[field].exists for run in self._runs if field in run.fields]
         return self._joined(parts, self._tail.exists(field))
+
+    def texts(self, field: str) -> list[Column]:
+        """Columns of the texts under the field, of disjoint ranges of rows in row order; perhaps with rows that are not
+        covered."""
+        found = [run.fields[field].columns.get("string") for run in self._runs if field in run.fields]
+        return [column for column in (*found, self._tail.texts(field)) if column is not None]
 
     def _joined(self, parts: Iterable[BitMap], newest: BitMap) -> BitMap:
         # The tail goes on growing after this view was made.

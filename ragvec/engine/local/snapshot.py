@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,8 @@ class Snapshot:
         self.plans: dict[Hashable, tuple[Part, ...]] = {}
         self.lean: dict[tuple[int, float, float], Lean] = {}
         """How searches of this snapshot run; kept by whoever plans them."""
+        self.grouped: dict[str, Any] = {}
+        """What was made of the metadata under a key for this snapshot, see `ragvec.engine.local.word_lists`."""
         self.texts: dict[TextFeed, Statistics] = {}
         """What was counted for text searches of this snapshot."""
 

@@ -129,6 +129,10 @@ class CutLists:
         # A peak is relative to the average length of its lists, and 1 bounds any.
         return Occurrences(found.rows[:end], found.counts[:end], 1.0) if end else None
 
+    def beginning(self, prefix: str) -> list[str]:
+        """The terms that begin so; some may be of later rows."""
+        return self._whole.beginning(prefix)
+
 
 def run_name(first: int, last: int) -> str:
     """The file name of the lists of rows [first, last)."""

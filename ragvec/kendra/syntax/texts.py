@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ragvec.text.analyzers import Analyzer
+from ragvec.text.forms import fits, written
 from ragvec.text.languages.standard import folded
 from ragvec.text.words import SPACED, UNSPACED
 
-__all__ = ["folded_words", "glob_parts", "has_glob", "has_phrase", "has_word"]
+__all__ = ["folded_words", "has_glob", "has_phrase", "has_word"]
 
 _WORD = re.compile(rf"[{UNSPACED}]|{SPACED}")
 
@@ -37,30 +38,12 @@ def has_phrase(text: str, phrase: Sequence[str]) -> bool:
     return any(word == first and found[at : at + length] == wanted for at, word in enumerate(found))
 
 
-def glob_parts(pattern: str) -> tuple[str, ...]:
-    """What stands before, between and behind the `*` of a pattern, folded; empty where nothing does."""
-    return tuple(map(folded, pattern.split("*")))
-
-
-def has_glob(text: str, parts: Sequence[str]) -> bool:
-    """Whether a word of the text, folded, has these parts in order: it begins with the first and ends with the last."""
-    simple = _simply_folded(text)
-    if simple is not None and _beginning_like(parts[0]).search(simple) is None:
+def has_glob(text: str, parts: tuple[str, ...], *, language: str | None) -> bool:
+    """Whether a word of the text, or a code as a whole, as a text field of the language has them written, has these
+    parts in order: it begins with the first and ends with the last."""
+    if text.isascii() and _beginning_like(parts[0]).search(text.lower()) is None:
         return False
-    return any(_fits(word, parts) for word in folded_words(text))
-
-
-def _fits(word: str, parts: Sequence[str]) -> bool:
-    first, *between, last = parts
-    if not word.startswith(first) or len(word) < len(first) + len(last) or not word.endswith(last):
-        return False
-    at, end = len(first), len(word) - len(last)
-    for part in between:
-        found = word.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True
+    return any(fits(word, parts) for word in written(language).tokens(text))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -87,5 +70,5 @@ def _phrase_like(phrase: tuple[str, ...]) -> re.Pattern[str]:
 
 @lru_cache(maxsize=256)
 def _beginning_like(part: str) -> re.Pattern[str]:
-    """What every simply folded text has with a word that begins so."""
-    return re.compile(rf"(?<![^\W_]){re.escape(part)}")
+    """What every text of plain characters has, in small letters, with a word or code that begins so."""
+    return re.compile(r"(?<![^\W_])" + r"[-_./:@,]?".join(map(re.escape, part)))

@@ -25,7 +25,7 @@ from importlib.metadata import version
 from ragvec.text.languages.standard import RULES, Words
 from ragvec.text.words import STOP_WORDS
 
-__all__ = ["EUROPEAN", "european"]
+__all__ = ["EUROPEAN", "european", "unaccented"]
 
 EUROPEAN = {
     "en": "english",
@@ -76,12 +76,12 @@ def european(language: str) -> Words:
 
 
 def _terms(language: str, stem: Callable[[str], str]) -> Callable[[str], Sequence[str]]:
-    before, after = _BEFORE.get(language, _opened), _AFTER.get(language, _plain)
+    before, after = _BEFORE.get(language, _opened), _AFTER.get(language, unaccented)
 
     def terms(word: str) -> Sequence[str]:
         # What is so long is no word: its stem would mean nothing and take long.
         if len(word) > _LONGEST_WORD:
-            return (_plain(word),)
+            return (unaccented(word),)
         return (after(stem(before(word.removesuffix("'s") or word))),)
 
     return terms
@@ -94,7 +94,7 @@ def _opened(word: str) -> str:
     return word if word.isascii() else word.translate(_LETTERS)
 
 
-def _plain(word: str) -> str:
+def unaccented(word: str) -> str:
     """The word without the accents of its Latin letters."""
     if word.isascii():
         return word
@@ -134,12 +134,12 @@ def _portuguese(word: str) -> str:
 
 
 def _german_plain(stem: str) -> str:
-    plain = _plain(stem)
+    plain = unaccented(stem)
     return plain[:-1] if len(plain) > 5 and plain.endswith("inn") else plain
 
 
 _BEFORE: dict[str, Callable[[str], str]] = {
-    "en": _plain,
+    "en": unaccented,
     "fr": _without(_FRENCH),
     "it": _without(_ITALIAN),
     "pt": _portuguese,

@@ -13,9 +13,10 @@ from ragvec.filters.nodes import EVERYTHING
 from ragvec.kendra import KENDRA, NATIVE
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.syntax import cut_words, read
-from ragvec.kendra.syntax.texts import folded_words, glob_parts, has_glob, has_phrase
+from ragvec.kendra.syntax.texts import folded_words, has_glob, has_phrase
 from ragvec.kendra.syntax.tree import Attribute, Every, Phrase, Some, Unless, Wildcard, Word
 from ragvec.pipeline.passages import BUILT_IN_TYPES
+from ragvec.text.forms import form_parts, written
 
 SCHEMA = Schema.of(
     {**BUILT_IN_TYPES, "status": "STRING_VALUE", "year": "LONG_VALUE", "tags": "STRING_LIST_VALUE", "size": "DOUBLE"}
@@ -259,7 +260,10 @@ def test_texts_passed_over_by_a_look_hold_nothing(text: str, sought: str) -> Non
     if phrase:
         places = range(len(found) - len(phrase) + 1)
         assert has_phrase(text, phrase) == any(found[at : at + len(phrase)] == phrase for at in places)
-        assert has_glob(text, (phrase[0][:2], "")) == any(word.startswith(phrase[0][:2]) for word in found)
+        for language in (None, "en", "fr"):
+            parts = form_parts(phrase[0][:2] + "*", language=language)
+            there = any(word.startswith(parts[0]) for word in written(language).tokens(text))
+            assert has_glob(text, parts, language=language) == there
 
 
 @pytest.mark.parametrize(
@@ -274,9 +278,13 @@ def test_texts_passed_over_by_a_look_hold_nothing(text: str, sought: str) -> Non
         ("cycling on", "cyc*i*g", True),
         ("cycling", "cyc*g*i", False),
         ("été indien", "ÉTÉ*", True),
+        ("part foo_bar-7", "foob*", True),
+        ("part AB-1234", "ab12*", True),
+        ("well-known", "wellk*", False),
         ("a" * 5000, "aaa" + "*a" * 500 + "*b", False),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_wildcards(text: str, pattern: str, there: bool) -> None:
-    assert has_glob(text, glob_parts(pattern)) is there
+    for language in (None, "en", "es"):
+        assert has_glob(text, form_parts(pattern, language=language), language=language) is there
