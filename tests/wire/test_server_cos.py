@@ -135,6 +135,11 @@ def test_policies(client: CosVectorsClient, bucket: str, as_text: bool) -> None:
     client.delete_vector_bucket_policy(Bucket=bucket)
     error = refused(lambda: client.get_vector_bucket_policy(Bucket=bucket))
     assert (error.get_status_code(), error.get_error_code()) == (404, "NotFoundException")
+    meaningless = policy_of(bucket, "name/cos:GetVectorIndex")
+    meaningless["statement"][0]["principal"] = {"qcs": ["qcs::cam::somebody"]}
+    error = refused(lambda: client.put_vector_bucket_policy(Bucket=bucket, Policy=meaningless))
+    assert (error.get_status_code(), error.get_error_code()) == (400, "ValidationException")
+    assert "qcs::cam::somebody" in told(error)["message"]
 
 
 @sdk("cos-python-sdk-v5", "CreateIndex")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from ragvec.api.access import bucket_name
 from ragvec.api.decode import decode_request
 from ragvec.api.dialects import Dialect, WireError
 from ragvec.api.names import bucket_arn, index_arn, parse_arn
@@ -83,8 +84,6 @@ class PostFace:
         kind = OPERATIONS[operation].request
         with self._reworded():
             decoded = decode_request(kind, arguments, operation=operation, dialect=self.dialect)
-        if isinstance(decoded, PutVectorBucketPolicy):
-            check_bucket_policy(decoded.policy, self.dialect)
         bucket, index = _names(decoded, self.dialect)
         return Call(operation=operation, arguments=arguments, bucket=bucket, index=index, own=decoded)
 
@@ -121,8 +120,11 @@ class PostFace:
         return index_arn(self.dialect, index=call.index, **where)
 
     def perform(self, call: Call) -> Response:
-        """See `Face.perform`."""
+        """See `Face.perform`. What this server could not decide by is no policy; names are looked at before."""
         with self._reworded():
+            if isinstance(call.own, PutVectorBucketPolicy):
+                bucket_name(self._session, call.own)
+                check_bucket_policy(call.own.policy, self.dialect)
             return OPERATIONS[call.operation].run(self._session, call.own)
 
     @contextmanager
