@@ -86,12 +86,8 @@ def expected_documents(source: Source, *, glob: str = "**/*") -> int | None:
 
 
 def _documents(source: Source, glob: str, sidecar: Sidecar, limits: FileLimits) -> Iterator[Document | Failure]:
-    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
-        raise DocumentError(
-            f"Expected a path, got a URL: pages are fetched where that is asked for, Urls({source!r:.200})"
-        )
     if isinstance(source, (str, os.PathLike)):
-        found, closed = _files(Path(source), glob)
+        found, closed = _files(_path(source), glob)
         files = [(path, name) for path, name in found if sidecar.file is None or _resolved(path) != sidecar.file]
         return chain(closed, _from_files(files, sidecar, limits))
     if isinstance(source, Document):

@@ -109,7 +109,7 @@ def _answer(url: str, source: Urls, limits: FileLimits, late: threading.Event, d
             raise _too_late(source)
         return Page(*_decoded(raw, response, url))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        if late.is_set():
+        if late.is_set() or isinstance(error, TimeoutError):
             raise _too_late(source) from error
         raise DocumentError(f"Expected a page that can be fetched: {str(error) or repr(error):.300}") from error
     finally:
