@@ -78,7 +78,7 @@ def grid(**settings: Sequence[Any] | Mapping[str, Any]) -> list[Configuration]:
     Raises:
         InvalidRequest: a setting has no values, two have one name, or there is no such setting.
     """
-    known = {field.name for field in msgspec.structs.fields(Configuration)} - {"name"}
+    known = set(Configuration.__struct_fields__) - {"name"}
     choices: list[list[tuple[str, str, Any]]] = []
     for setting, values in settings.items():
         if setting not in known:
