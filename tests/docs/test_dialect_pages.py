@@ -1,5 +1,5 @@
-"""The Python in the pages on COS and TOS runs as it stands, against a server as the page starts it, and prints what is
-shown there."""
+"""The Python in the pages on COS, OSS and TOS runs as it stands, against a server as the page starts it, and prints what
+is shown there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ PORT = "9000"
 
 
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-@pytest.mark.parametrize(("name", "package"), [("cos", "qcloud_cos"), ("tos", "tos")], ids=["cos", "tos"])
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("cos", "qcloud_cos"), ("oss", "alibabacloud_oss_v2"), ("tos", "tos")],
+    ids=["cos", "oss", "tos"],
+)
 def test_the_examples_print_what_they_are_shown_to_print(name: str, package: str, tmp_path: Path) -> None:
     pytest.importorskip(package, reason=f"{package} is not installed")
     page = (DOCS / f"dialects-{name}.md").read_text(encoding="utf-8")
@@ -48,5 +52,6 @@ def test_the_examples_print_what_they_are_shown_to_print(name: str, package: str
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 exec(compile(code, f"dialects-{name}.md", "exec"), names)
             assert printed.getvalue() == (block["output"] or "")
-        session = getattr(names["client"], "session", None) or names["client"]._session
-        session.close()
+        for session in ("session", "_session"):
+            if hasattr(names["client"], session):
+                getattr(names["client"], session).close()
