@@ -21,7 +21,8 @@ from typing import Any
 
 import msgspec
 
-from ragvec.errors import InvalidRequest
+from ragvec.errors import InvalidPolicy, InvalidRequest
+from ragvec.server.policy.grammar import check_user_policy
 from ragvec.server.users import User, Users
 
 if sys.version_info >= (3, 11):
@@ -116,7 +117,11 @@ def _policies(value: Any, who: str) -> list[str]:
             raise _wrong(who, "policies", f"a policy is not JSON: {error}") from None
         if not isinstance(document, dict):
             raise _wrong(who, "policies", "expected each policy to be a JSON object or a table")
-        found.append(json.dumps(document))
+        try:
+            found.append(policy if isinstance(policy, str) else json.dumps(document))
+            check_user_policy(found[-1])
+        except (InvalidPolicy, TypeError) as error:  # what TOML has and JSON has not, such as a date
+            raise _wrong(who, "policies", str(error)) from None
     return found
 
 
