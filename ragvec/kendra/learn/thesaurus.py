@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from ragvec.errors import QuotaExceeded
 from ragvec.kendra.learn.listed import TextLists
@@ -18,7 +19,14 @@ from ragvec.kendra.notes import Notes
 from ragvec.kendra.problems import shown, unexpected
 from ragvec.text.words import STOP_WORDS, words
 
-__all__ = ["NO_SYNONYMS", "THESAURI", "Synonyms", "synonyms"]
+__all__ = ["NO_SYNONYMS", "THESAURI", "StoodFor", "Synonyms", "synonyms"]
+
+
+class StoodFor(NamedTuple):
+    """Part of a text, and the `terms` that a thesaurus lets stand for it."""
+
+    part: str
+    terms: tuple[str, ...]
 
 
 class Synonyms:
@@ -44,20 +52,28 @@ class Synonyms:
 
     def expand(self, text: str) -> tuple[str, ...]:
         """The terms that the words of `text` bring, in order, each once; none that stand in `text` themselves."""
+        return tuple(dict.fromkeys(term for stood_for in self.brought(text) for term in stood_for.terms))
+
+    def brought(self, text: str) -> tuple[StoodFor, ...]:
+        """What each part of `text` brings, in order, the same part once; nothing that stands in `text` itself."""
         if not self._terms:
             return ()
+        spans = list(words(text))
         query = _stems(text)
-        added: dict[str, None] = {}
+        found: dict[tuple[str, ...], StoodFor] = {}
         first = 0
         while first < len(query):
             for last in range(min(first + self._longest, len(query)), first, -1):
                 brought = self._terms.get(query[first:last])
                 if brought is not None:
-                    added.update(dict.fromkeys(brought))
+                    terms = tuple(term for term in brought if not _within(_stems(term), query))
+                    if terms:
+                        part = text[spans[first].begin : spans[last - 1].end]
+                        found.setdefault(query[first:last], StoodFor(part, terms))
                     first = last - 1
                     break
             first += 1
-        return tuple(term for term in added if not _within(_stems(term), query))
+        return tuple(found.values())
 
 
 NO_SYNONYMS = Synonyms()

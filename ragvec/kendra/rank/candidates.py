@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ragvec.engine.protocol import IndexEngine, Ranked, TextQuery
 from ragvec.filters.nodes import EVERYTHING, Filter
+from ragvec.kendra.learn.thesaurus import StoodFor
 from ragvec.kendra.relevance import Scale
 from ragvec.pipeline.passages import DOCUMENT_TITLE, HEADING, TEXT
 from ragvec.types import FloatVector, RowArray
@@ -77,18 +78,24 @@ def candidates(
     where: Filter,
     scale: Scale,
     access: Filter = EVERYTHING,
+    stood_for: Sequence[StoodFor] = (),
 ) -> Candidates:
     """The `depth` best rows of each ranking that satisfy `where`, together, in ascending order; less those that cannot
     come up to the floor of the scale, whatever the rankings that they are not in would give them. How rare a word is
-    counts over the rows that satisfy `access`.
+    counts over the rows that satisfy `access`. For the parts of the question in `stood_for` less is asked, see `_once`.
 
     Raises as `IndexEngine.rank`.
     """
-    ranked = engine.rank(vector=vector, texts=queries, depth=depth, where=where, counted=access)
+    parts = _parts(stood_for) if any(query.key == TEXT for query in queries) else []
+    texts = [*queries, *(query for each in parts for query in each)]
+    ranked = engine.rank(vector=vector, texts=texts, depth=depth, where=where, counted=access)
+    weighed = iter(ranked.texts[len(queries) :])
+    asked = [[next(weighed).once for _ in each] for each in parts]
+    ranked = msgspec.structs.replace(ranked, texts=ranked.texts[: len(queries)])
     lists = [(ranking.rows, ranking.scores.astype(np.float64)) for ranking in ranked.texts]
     if ranked.vector is not None:
         lists.append((ranked.vector.rows, 1.0 - ranked.vector.distances.astype(np.float64)))
-    once = _once(queries, ranked)
+    once = _once(queries, ranked, asked)
     rows: RowArray = np.unique(np.concatenate([rows for rows, _ in lists])) if lists else np.empty(0, np.uint32)
     least, most = _bounds(rows, lists, depth=depth)
     lowest = _relevance(least, once, scale=scale, vector=vector is not None)
@@ -144,9 +151,24 @@ def _relevance(scores: Floats, once: float, *, scale: Scale, vector: bool) -> Fl
     return mixed
 
 
-def _once(queries: tuple[TextQuery, ...], ranked: Ranked) -> float:
-    """That of the text itself, where it is searched; else the largest of another field."""
+def _parts(stood_for: Sequence[StoodFor]) -> list[list[TextQuery]]:
+    """Text queries for each part of a question that has synonyms: the part itself, then each of what stands for it."""
+    return [
+        [TextQuery(TEXT, each.part), *(TextQuery(TEXT, term, SYNONYMS) for term in each.terms)] for each in stood_for
+    ]
+
+
+def _once(queries: tuple[TextQuery, ...], ranked: Ranked, asked: Sequence[Sequence[float]]) -> float:
+    """That of the text itself, where it is searched; else the largest of another field.
+
+    `asked` has, for each part of the question with synonyms, what the part has of it and what each synonym would have
+    in its place. The least of these counts: a synonym covers the words that it stands for, however rare they are.
+    """
     own: dict[str, float] = {}
     for query, ranking in zip(queries, ranked.texts, strict=True):
         own.setdefault(query.key, ranking.once / query.weight)  # the question's own words come first
-    return own.get(TEXT, max(own.values(), default=0.0))
+    once = own.get(TEXT, max(own.values(), default=0.0))
+    if not asked:
+        return once
+    # Parts may share words, so that more would be taken away than there was.
+    return max(once + sum(min(each) - each[0] for each in asked), max(min(each) for each in asked))

@@ -112,7 +112,8 @@ def ranked_with_trail(
     check_filterable(index, request.where)
     text = request.text or ""
     vector = _vector(index, embed(text))
-    added = synonyms(notes).expand(text)
+    stood_for = synonyms(notes).brought(text)
+    added = tuple(dict.fromkeys(term for each in stood_for for term in each.terms))
     queries = sought(tuple(index.text_fields), text, synonyms=" ".join(added))
     if vector is None and not queries:
         return [], None
@@ -126,6 +127,7 @@ def ranked_with_trail(
             where=request.where,
             scale=scale,
             access=request.access,
+            stood_for=stood_for,
         )
         floor = scale.floor(best=float(among.base.max(initial=0.0)))
         chosen = _above(among.base, floor, most=settings.depth)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
-from kendra_corpus import BagOfStems
+from kendra_corpus import BagOfStems, fill
 
 from ragvec.errors import InvalidRequest, QuotaExceeded, ResourceNotFound
 from ragvec.kendra.client import Client
+from ragvec.kendra.index import QueryIndex
 from ragvec.kendra.learn.solr import Rule, rules_of, term_count
-from ragvec.kendra.learn.thesaurus import THESAURI, Synonyms, synonyms
+from ragvec.kendra.learn.thesaurus import THESAURI, StoodFor, Synonyms, synonyms
 from ragvec.kendra.notes import Notes
+from ragvec.kendra.relevance import MINILM
+from ragvec.kendra.settings import Settings
 from ragvec.store import Index, Store
 
 GUIDE = """
@@ -156,3 +160,32 @@ def test_the_operations_of_a_client(store: Store, ferries: Index, tmp_path: Path
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.describe_thesaurus(IndexId=uid, Id=made)
     assert client.list_thesauri(IndexId=uid)["ThesaurusSummaryItems"] == []
+
+
+def test_parts_of_a_text_bring_terms_each() -> None:
+    found = Synonyms(rules_of("holiday, annual leave\npay => salary"))
+    assert found.brought("Holidays and Annual Leave, pay") == (StoodFor("pay", ("salary",)),)
+    assert found.brought("when is PAY and holiday pay?") == (
+        StoodFor("PAY", ("salary",)),
+        StoodFor("holiday", ("annual leave",)),
+    )
+
+
+@pytest.mark.parametrize("rare", ["vacation", "zeppelin"], ids=["in hidden words", "in no text"])
+def test_a_document_that_only_a_synonym_reaches_is_found(store: Store, rare: str) -> None:
+    texts = {f"other-{n}": "The harbour crew keeps the ferry log." for n in range(40)}
+    texts |= {"leave": "Annual leave is twenty days.", "own": "The vacation rota hangs by the door."}
+    documents = [{"id": name, "title": "", "text": text} for name, text in texts.items()]
+    index = fill(store, documents, name=f"leave-{rare}")
+    for key in ("_text", "_document_title"):
+        index.add_text(key, language="en")
+    query_index = QueryIndex(index, embedder=BagOfStems(), settings=Settings(scale=MINILM))
+    assert "leave" not in {item.document_id for item in query_index.search(rare)}
+
+    THESAURI.create(Notes(index), f"{rare} => annual leave", name="words")
+    found = query_index.search(rare)
+    assert [item.document_id for item in found] == (["own", "leave"] if rare == "vacation" else ["leave"])
+    assert found[-1].score == pytest.approx(0.5 * (1 - math.exp(-1)), abs=0.05)
+    # Beside another word it counts as its part of the question.
+    several = {item.document_id: item.score for item in query_index.search(f"{rare} days")}
+    assert several["leave"] > found[-1].score
