@@ -1,5 +1,5 @@
-"""The Python in the pages on COS, OSS and TOS runs as it stands, against a server as the page starts it, and prints what
-is shown there."""
+"""The Python in the pages on COS, OSS and TOS runs as it stands, against a server as the page starts it, and prints
+what is shown there."""
 
 from __future__ import annotations
 
