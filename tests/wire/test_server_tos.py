@@ -321,7 +321,7 @@ def test_errors_of_operations_reach_the_sdk(client: VectorClient, bucket: str) -
         (409, "ConflictException", "not empty", lambda: client.delete_vector_bucket(bucket, ACCOUNT)),
         (409, "ConflictException", "already exists", lambda: client.create_index(*where, **new)),
         (404, "NotFoundException", "vector bucket", lambda: client.get_vector_bucket("none", ACCOUNT)),
-        (404, "NotFoundException", "vector bucket", lambda: client.get_vector_bucket(bucket, "2100000000")),
+        (404, "NotFoundException", "'2100000000'", lambda: client.get_vector_bucket(bucket, "2100000000")),
         (404, "NotFoundException", "index", lambda: client.get_index(bucket, ACCOUNT, "none")),
         (404, "NotFoundException", "index", lambda: client.delete_index(bucket, ACCOUNT, "none")),
         (400, "ValidationException", "/dimension", lambda: client.create_index(*other, **{**new, "dimension": 5000})),

@@ -90,7 +90,10 @@ class TosFace(PostFace):
                 path="/vectorBucketName",
             )
         if not ours and body.get("vectorBucketName") == bucket:
-            raise BucketNotFound("The specified vector bucket could not be found")
+            raise BucketNotFound(
+                "The specified vector bucket could not be found",
+                subject=f"the host names the account {label['account'][:40]!r}, which is not that of this server",
+            )
         return body
 
     def document(self, outcome: Response) -> JsonObject:
