@@ -23,6 +23,7 @@ from ragvec.pipeline.manifest import Manifest
 from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, DOCUMENT_ID, AttributeType, Passage
 from ragvec.pipeline.prepare import AUTO, check_owner, prepare
 from ragvec.pipeline.progress import Progress
+from ragvec.pipeline.rebuild import Rebuild, plan_of
 from ragvec.pipeline.report import Report
 from ragvec.pipeline.sidecar import AttributeSource
 from ragvec.pipeline.writing import Pending, Tally, Writer
@@ -134,6 +135,43 @@ class Pipeline:
             if self.cache is not None:
                 self.cache.close()
         return report
+
+    def rebuild(
+        self,
+        source: Source,
+        *,
+        beside: str | None = None,
+        keep_old: bool = False,
+        switch: bool = True,
+        remove_missing: bool = False,
+        id_prefix: str = "",
+        **options: Any,
+    ) -> Report:
+        """Bring `source` into a new index with this chunker and embedder, and let it take the place of the present one.
+
+        For another chunker or model of an index in use: readers search the old index until the new one is complete,
+        and then, from one moment to the next, the new one under the same name. The new index is made `beside` the old
+        one (None: its name and "-beside") with the same metric, text search, properties and tags; then they exchange
+        their names, and the old one is deleted, unless `keep_old` keeps it under the name `beside`. With `switch` False
+        it is only filled, for a corpus of several sources. A rebuild that was killed goes on where it was, and texts
+        that were embedded are not embedded again. The other options are those of `run`.
+
+        Raises:
+            IndexNotFound: there is nothing to rebuild. IndexExists: `beside` is another index.
+            InvalidRequest: documents of the old index are missing in the new one and `remove_missing` is not set, or
+            it has FAQs, which belong to the old one. Everything else that `run` raises.
+        """
+        if options.get("dry_run"):
+            raise InvalidRequest("Expected a rebuild, got a dry run of one: ask run() for it", path="dry_run")
+        plan = plan_of(self.embedder.name, self.chunker.name)
+        rebuild = Rebuild(self.index, beside=beside, plan=plan, dimension=self.embedder.dimension)
+
+        def fill(index: Index) -> Report:
+            other = Pipeline(index=index, chunker=self.chunker, embedder=self.embedder, text=None, cache=False)
+            other.cache = self.cache
+            return other.run(source, remove_missing=remove_missing, id_prefix=id_prefix, **options)
+
+        return rebuild.run(fill, prefix=id_prefix, remove_missing=remove_missing, keep_old=keep_old, switch=switch)
 
     def _there(self) -> bool:
         return self.index.bucket.exists() and self.index.exists()

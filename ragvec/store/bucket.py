@@ -97,6 +97,17 @@ class Bucket:
                 raise
         return Index(self, name)
 
+    def swap(self, one: str, other: str) -> None:
+        """Give each of two indexes the name of the other, in one transaction: whoever asks by name finds the one or the
+        other, never none. Records, properties, text fields, tags and the uid stay with each.
+
+        Raises:
+            BucketNotFound, IndexNotFound: nothing was changed. InvalidRequest: they are the same.
+        """
+        if one == other:
+            raise InvalidRequest(f"Expected two indexes, got {one!r} twice", path="other")
+        self.store.engine.catalog.swap_indexes(self.name, one, other)
+
     def delete(self, *, force: bool = False) -> None:
         """Delete the bucket; with `force`, its indexes first. Raises BucketNotFound, BucketNotEmpty."""
         if force:

@@ -34,6 +34,7 @@ from ragvec.engine.local.migrate import migrate_on_opening
 from ragvec.engine.local.remembered import Remembered
 from ragvec.engine.local.reserve import spends_reserve
 from ragvec.engine.local.sqlite import Database
+from ragvec.engine.local.swap import exchange_names
 from ragvec.engine.local.tune import SETTINGS, Settings
 from ragvec.engine.protocol import BucketInfo, IndexSpec, Page, TextField
 from ragvec.errors import (
@@ -206,6 +207,12 @@ class LocalCatalog:
             uid = self._index_row(sql, bucket, name)[0]
             self._forget(sql, uid)
         self._on_drop(uid)
+
+    def swap_indexes(self, bucket: str, one: str, other: str) -> None:
+        with self._write() as sql:
+            rows = self._index_row(sql, bucket, one), self._index_row(sql, bucket, other)
+            for spec in exchange_names(sql, *rows):
+                self._on_texting(spec, self._text_fields(sql, spec.uid))
 
     def set_index_mode(self, uid: str, mode: str) -> None:
         with self._write() as sql:

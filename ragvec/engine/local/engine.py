@@ -286,10 +286,12 @@ class LocalEngine:
 
 
 def _text_differs(folder: Path, spec: IndexSpec, text: Sequence[TextField]) -> bool:
-    """Whether the folder of the index says that it has other text fields. What is damaged, or of another index, is left
-    for `verify` to find."""
+    """Whether the folder of the index says that it has other text fields, or another name: a process died while names
+    were exchanged. What is damaged, or of another index, is left for `verify` to find."""
     try:
         described = read_identity(folder)
+        if described is not None and described.name != spec.name:
+            return same_index(msgspec.structs.replace(described, name=spec.name), spec)
         return described is not None and same_index(described, spec) and read_text_fields(folder) != tuple(text)
     except StoreError:
         return False
