@@ -57,7 +57,9 @@ ROUTES = (
 )
 
 SELECTORS = frozenset(route.selector for route in ROUTES if route.selector)
-_BY_PLACE = {(route.of_bucket, route.selector, route.method): route for route in ROUTES}
+_BY_PLACE: dict[tuple[bool, str, str], Route] = {
+    (route.of_bucket, route.selector, route.method): route for route in ROUTES
+}
 
 
 def route_of(request: HttpRequest, target: OssTarget) -> Route:
