@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ragvec import limits
-from ragvec.api.metadata import encode_metadata, metadata_size
+from ragvec.api.metadata import encode_metadata, metadata_size, size_at_most
 from ragvec.errors import InvalidMetadata
 from ragvec.limits import Limits
 
@@ -140,6 +142,26 @@ def test_what_is_no_object_is_refused(metadata: Any, words: str) -> None:
 )
 def test_size_model(metadata: dict[str, Any], size: int) -> None:
     assert metadata_size(metadata) == size
+
+
+values = st.one_of(
+    st.text(max_size=8),
+    st.integers(-9, 9),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+    st.lists(st.integers(0, 9), min_size=1, max_size=9),
+    st.lists(st.text(max_size=3), min_size=1, max_size=9),
+)
+
+
+@given(metadata=st.dictionaries(st.text(max_size=3), values, max_size=6))
+@example(metadata={"": [1] * 400})
+@example(metadata={str(i): 1 for i in range(50)})
+def test_what_json_takes_bounds_the_size(metadata: dict[str, Any]) -> None:
+    stored = encode_metadata(metadata, limits=limits.NATIVE, non_filterable=frozenset(), fault=fault)
+
+    assert stored is not None
+    assert metadata_size(metadata) <= size_at_most(len(stored))
 
 
 def test_limits_count_non_filterable_keys_only_in_the_whole() -> None:
