@@ -13,6 +13,7 @@ from ragvec.server.dialects.posts import PostFace
 from ragvec.server.dialects.shared import JsonObject, encode
 from ragvec.server.messages import HttpReply, HttpRequest
 from ragvec.server.signing.cos import CosSha1
+from ragvec.server.signing.scheme import Scheme
 
 __all__ = ["CosFace"]
 
@@ -26,7 +27,7 @@ class CosFace(PostFace):
     """COS Vectors."""
 
     name = "cos"
-    scheme = CosSha1()
+    scheme: Scheme = CosSha1()
     dialect = COS
     arn_word = "Qcs"
     takes_arns = True

@@ -12,6 +12,7 @@ from ragvec.errors import BucketNotFound, InvalidRequest
 from ragvec.server.dialects.posts import PostFace
 from ragvec.server.dialects.shared import JSON, JsonObject, encode
 from ragvec.server.messages import HttpReply, HttpRequest
+from ragvec.server.signing.scheme import Scheme
 from ragvec.server.signing.tos4 import Tos4
 
 __all__ = ["TosFace"]
@@ -27,7 +28,7 @@ class TosFace(PostFace):
     look like one."""
 
     name = "tos"
-    scheme = Tos4()
+    scheme: Scheme = Tos4()
     dialect = TOS
     arn_word = "Trn"
     takes_arns = False
