@@ -26,7 +26,7 @@ __all__ = ["load_eml", "load_mbox"]
 _FROM = re.compile(rb"^From .*\r?\n", re.MULTILINE)
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 # What the standard library's parser, which is lenient, still stumbles over in a broken letter.
-_DAMAGE = (AttributeError, IndexError, KeyError, LookupError, TypeError, UnicodeError, ValueError, RecursionError)
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 _PARTS = 1_000
 """Bodies and attachments of one letter; more is no letter."""
 _LONG = 500
@@ -189,7 +189,12 @@ def _as_utf8(raw: bytes, charset: str) -> bytes:
 
 
 def _header(message: EmailMessage, name: str) -> str:
-    words = " ".join(str(message.get(name) or "").split()).encode("utf-8", "replace").decode()
+    """What a header says; nothing where it breaks the rules so far that it cannot be read."""
+    try:
+        said = str(message.get(name) or "")
+    except _DAMAGE:
+        return ""
+    words = " ".join(said.split()).encode("utf-8", "replace").decode()
     return words[:_LONG]
 
 

@@ -15,7 +15,7 @@ from ragvec.pipeline.load import load
 from ragvec.pipeline.loaders.formats import read_file
 from tests.fuzz.harness import Target, scratch, scratch_file, told
 
-__all__ = ["LIMITS", "TARGETS"]
+__all__ = ["LIMITS", "TARGETS", "check_attributes", "reader"]
 
 LIMITS = FileLimits(
     file_bytes=1 << 20,
@@ -30,7 +30,9 @@ LIMITS = FileLimits(
 )
 
 
-def _reader(suffix: str) -> Callable[[bytes], None]:
+def reader(suffix: str) -> Callable[[bytes], None]:
+    """A target that reads the bytes as a file of this suffix."""
+
     def read(data: bytes) -> None:
         path = scratch_file(f"file{suffix}", data)
         try:
@@ -45,12 +47,13 @@ def _reader(suffix: str) -> Callable[[bytes], None]:
             assert position <= block.begin < block.end <= len(extract.text)
             position = block.end
         assert list(extract.pages) == sorted(extract.pages)
-        _typed(extract.attributes)
+        check_attributes(extract.attributes)
 
     return read
 
 
-def _typed(attributes: dict[str, object]) -> None:
+def check_attributes(attributes: dict[str, object]) -> None:
+    """See that attributes are mapped and typed, or refused."""
     try:
         named(attributes)
         typed(Document(id="x", text="x", attributes=attributes), {"year": "LONG_VALUE", "date": "DATE_VALUE"})
@@ -65,7 +68,7 @@ def jsonl(data: bytes) -> None:
             assert len(item.reason) < 5_000, "a message quotes without end"
         else:
             item.text.encode()
-            _typed(item.attributes)
+            check_attributes(item.attributes)
 
 
 def sidecar(data: bytes) -> None:
@@ -109,7 +112,7 @@ def word_xml(data: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(_docx()[1])) as given, zipfile.ZipFile(made, "w") as out:
         for name in given.namelist():
             out.writestr(name, data if name == "word/document.xml" else given.read(name))
-    _reader(".docx")(made.getvalue())
+    reader(".docx")(made.getvalue())
 
 
 def _pdf(content: bytes, *, kids: bytes = b"3 0 R", extra: bytes = b"") -> bytes:
@@ -132,7 +135,7 @@ def _pdf(content: bytes, *, kids: bytes = b"3 0 R", extra: bytes = b"") -> bytes
 
 def pdf_content(data: bytes) -> None:
     """The bytes as the drawing of a page."""
-    _reader(".pdf")(_pdf(data))
+    reader(".pdf")(_pdf(data))
 
 
 _W = b'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -222,8 +225,8 @@ _LINES = (
 
 
 TARGETS = [
-    *(Target(f"file_{suffix[1:]}", _reader(suffix), seeds) for suffix, seeds in _SEEDS.items() if suffix != ".docx"),
-    Target("file_docx", _reader(".docx"), (*_SEEDS[".docx"], *_docx())),
+    *(Target(f"file_{suffix[1:]}", reader(suffix), seeds) for suffix, seeds in _SEEDS.items() if suffix != ".docx"),
+    Target("file_docx", reader(".docx"), (*_SEEDS[".docx"], *_docx())),
     Target("word_xml", word_xml, _WORD_XML),
     Target(
         "pdf_content",
