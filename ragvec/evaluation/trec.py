@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ragvec.errors import DocumentError, InvalidRequest
+from ragvec.errors import DocumentError, InvalidRequest, ResourceNotFound
 from ragvec.evaluation.measures import Qrels, Run
 from ragvec.evaluation.text_lines import lines
 
@@ -27,6 +27,7 @@ def read_run_file(path: str | Path) -> dict[str, list[tuple[str, float]]]:
     Equal scores keep the order of the file; ranks are not looked at, as trec_eval does not.
 
     Raises:
+        ResourceNotFound: there is no such file.
         DocumentError: a line is not of this form, or names a document of its query again; `source` is `<file>:<line>`.
     """
     run: dict[str, dict[str, float]] = {}
@@ -58,6 +59,7 @@ def read_qrels_file(path: str | Path) -> dict[str, dict[str, int]]:
     """Judgements: {query id: {document id: grade}}, in the order of the file.
 
     Raises:
+        ResourceNotFound: there is no such file.
         DocumentError: a line is not of this form, or judges a document again with another grade.
     """
     qrels: dict[str, dict[str, int]] = {}
@@ -105,6 +107,8 @@ def _run_lines(run: Run, tag: str) -> Iterator[str]:
 
 
 def _fields(path: Path, count: int, form: str) -> Iterator[tuple[str, list[str]]]:
+    if not path.is_file():
+        raise ResourceNotFound(f"Expected a file, found none - at {path}")
     for number, line in lines(path):
         source, fields = f"{path}:{number}", line.split()
         if len(fields) != count:
