@@ -21,6 +21,7 @@ ROUNDS = {
     "processes": 60,
     "leaks": 100,
     "fuzz": 30,
+    "http": 100_000,
 }
 
 
