@@ -74,7 +74,9 @@ class Connection:
         return int(self._received[9:12])
 
 
-def run(connections: list[Connection], requests: list[bytes], *, seconds: float, rate: float | None) -> dict[str, object]:
+def run(
+    connections: list[Connection], requests: list[bytes], *, seconds: float, rate: float | None
+) -> dict[str, object]:
     """Send requests for so many seconds."""
     selector = selectors.DefaultSelector()
     for connection in connections:

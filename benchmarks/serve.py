@@ -233,7 +233,9 @@ def both_have(url: str, data: Collection) -> dict[str, list[bytes]]:
         "GetVectors, 10 with metadata": [
             signer.request("get_vectors", **index, keys=some, returnMetadata=True) for some in keys
         ],
-        "GetVectors, 10 with data": [signer.request("get_vectors", **index, keys=some, returnData=True) for some in keys],
+        "GetVectors, 10 with data": [
+            signer.request("get_vectors", **index, keys=some, returnData=True) for some in keys
+        ],
         "ListVectors, 100": [signer.request("list_vectors", **index, maxResults=100, returnMetadata=True)],
         "PutVectors, 1 (ours durable)": [signer.request("put_vectors", **index, vectors=few)],
     }
