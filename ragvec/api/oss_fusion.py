@@ -45,8 +45,8 @@ _TEXT_MATCH = "$textMatch"
 
 class FusionSearch(msgspec.Struct, frozen=True, kw_only=True):
     """A search as `ragvec.search` does it: by `vector`, by `texts`, or both, fused by `fusion` out of rankings `depth`
-    rows long. `where` is a filter as in QueryVectors, None for everything; `fields` are the only metadata to return,
-    None for all of them."""
+    rows long; with neither, whatever satisfies `where` is a hit, and all are as good. `where` is a filter as in
+    QueryVectors, None for everything; `fields` are the only metadata to return, None for all of them."""
 
     index_name: str
     vector: Sequence[float] | None = None
@@ -105,7 +105,9 @@ def fusion_search(body: Mapping[str, Any], *, vector_field: str | None = None) -
     if limit is not None and (_typed(limit, int, "/limit") < 1):
         raise _refused("/limit", f"must be at least 1, got {limit}")
     fields = body.get("returnMetadataFields")
-    most = search.limit if limit is None else min(limit, search.limit) if not search.texts else limit
+    most = search.limit if limit is None else limit
+    if search.vector is not None and not search.texts:
+        most = min(most, search.limit)
     return msgspec.structs.replace(
         search,
         index_name=index_name,
@@ -123,11 +125,11 @@ def _of_clauses(body: Mapping[str, Any], vector_field: str | None) -> FusionSear
     if near is None and sought is None:
         raise _refused("/query", "must be given, or knn, or a retriever")
     if near is None or sought is None:
-        return _alone(near or sought or _Part(), path="/query")
+        return _alone(near or sought or _Part())
     if not sought.texts:
         if near.where is not None and near.where != sought.where:
             raise _refused("/knn/filter", "must be left out, or the same, where query is a filter")
-        return _alone(near._replace(where=sought.where), path="/knn")
+        return _alone(near._replace(where=sought.where))
     if near.where != sought.where:
         raise _refused("/knn/filter", "must be the filter in query: all rankings are of the same records")
     fusion = WeightedSum(weights=(*(1.0 for _ in sought.texts), near.boost), normalise="none")
@@ -137,7 +139,7 @@ def _of_clauses(body: Mapping[str, Any], vector_field: str | None) -> FusionSear
 def _of_retriever(node: Any, path: str, vector_field: str | None) -> FusionSearch:
     kind, inner = _only(node, path)
     if kind in ("simple", "knn"):
-        return _alone(_leaf(node, path, vector_field), path=f"{path}/{kind}")
+        return _alone(_leaf(node, path, vector_field))
     if kind not in ("rrf", "weight"):
         raise _refused(f"{path}/{kind}", "is no retriever; expected simple, knn, rrf or weight")
     here = f"{path}/{kind}"
@@ -211,9 +213,7 @@ def _leaf(node: Any, path: str, vector_field: str | None) -> _Part:
     raise _refused(f"{path}/{kind}", "is not supported here: retrievers are not nested; expected simple or knn")
 
 
-def _alone(part: _Part, *, path: str) -> FusionSearch:
-    if part.vector is None and not part.texts:
-        raise _refused(path, f"must seek a vector or hold a {_TEXT_MATCH}: ListVectors lists what satisfies a filter")
+def _alone(part: _Part) -> FusionSearch:
     most = _LIMIT if part.most is None else part.most
     return FusionSearch(index_name="", vector=part.vector, texts=part.texts, where=part.where, limit=most)
 

@@ -175,6 +175,30 @@ def test_words_come_page_by_page(client: Any) -> None:
     assert "belongs to another request" in error.message
 
 
+def test_a_filter_alone_finds_all_that_satisfy_it(client: Any) -> None:
+    query = {
+        "$and": {"clauses": [{"brand": {"$in": {"value": ["brand1", "brand2"]}}}, {"stock": {"$lt": {"value": 21}}}]}
+    }
+    expected = [f"p{i:02}" for i in range(21) if i % 4 in (1, 2)]
+    pages, token = [], None
+    while True:
+        request = models.QueryVectorsFusionRequest(
+            **AT, query=query, limit=4, next_token=token, return_metadata_fields=["stock"]
+        )
+        result = client.query_vectors_fusion(request)
+        pages.append(result.vectors)
+        token = result.next_token
+        if not token:
+            break
+
+    assert [len(page) for page in pages] == [4, 4, 2]
+    assert [each for page in pages for each in page] == [
+        {"key": key, "score": 1.0, "metadata": {"stock": int(key[1:])}} for key in expected
+    ]
+    alone = search(client, retriever={"simple": {"query": query}}, limit=100)
+    assert alone == [{"key": key, "score": 1.0} for key in expected]
+
+
 def test_ranks_of_several_retrievers_are_fused(client: Any) -> None:
     texts = [each["key"] for each in search(client, query=words("title", "blue shoes"), limit=COUNT)]
     retriever = {

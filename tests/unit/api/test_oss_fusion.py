@@ -107,6 +107,14 @@ def test_a_retriever_alone() -> None:
     assert search_of(retriever={"simple": {"query": TITLE}}) == search_of(query=TITLE)
 
 
+def test_a_filter_alone() -> None:
+    search = search_of(query={"$and": {"clauses": [CHEAP, KIND]}}, limit=30)
+
+    assert (search.vector, search.texts, search.limit) == (None, (), 30)
+    assert search.where == {"$and": [{"price": {"$lt": 9}}, {"category": {"$in": ["phone", "audio"]}}]}
+    assert search_of(retriever={"simple": {"query": CHEAP}}) == search_of(query=CHEAP)
+
+
 def test_some_metadata() -> None:
     search = search_of(query=TITLE, returnMetadataFields=["title"], sort=[{"_score": {"order": "desc"}}])
 
@@ -124,7 +132,6 @@ SIMPLE = {"simple": {"query": TITLE}}
     ("body", "words"),
     [
         ({}, "/query must be given, or knn, or a retriever"),
-        ({"query": CHEAP}, "must seek a vector or hold a $textMatch: ListVectors lists what satisfies a filter"),
         ({"knn": [KNN, KNN]}, "/knn must be one: an index has one vector field; got 2"),
         ({"knn": {**KNN, "radius": 2}}, "/knn/radius is no parameter of knn"),
         ({"knn": {**KNN, "numCandidates": 3}}, "/knn/numCandidates must be at least topK, which is 7"),
