@@ -30,7 +30,8 @@ def write_files(folder: Path) -> None:
     """The files that the session names by S3Path."""
     folder.mkdir(exist_ok=True)
     (folder / "words.txt").write_text("bike, bicycle\n", encoding="utf-8")
-    faq = {"SchemaVersion": 1, "FaqDocuments": [{"Question": "May dogs come aboard?", "Answer": "On a leash."}]}
+    question = {"Question": "May dogs come aboard?", "Answer": "On a leash.", "Attributes": {"_category": "help"}}
+    faq = {"SchemaVersion": 1, "FaqDocuments": [question]}
     (folder / "faq.json").write_text(json.dumps(faq), encoding="utf-8")
 
 
