@@ -54,6 +54,8 @@ def make(folder: Path) -> None:
         _docx(folder / name, parts)
     for name, objects in _pdfs().items():
         (folder / name).write_bytes(_pdf(objects))
+    for name, members in _containers().items():
+        _zip(folder / name, members)
     _not_files(folder)
 
 
@@ -78,6 +80,13 @@ def _plain() -> dict[str, list[tuple[bytes, int]]]:
         "idna.html": [(b'<meta charset="idna">found \xe9' + b"a" * 100_000, 1)],
         "brackets.md": [(b"[" * 50_000, 1)],
         "quotes.md": [(b"> " * 50_000 + b"found", 1)],
+        "deep.json": [(b"[" * 100_000, 1)],
+        "wide.json": [(b'{"a": [', 1), (b"[1],", 5_000_000), (b"1]}", 1)],
+        "boxes.mbox": [(b"From a\n\n", 1), (b"Subject: s\n\n\nFrom a\n\n", 3_000)],
+        "nested.eml": [(b"Subject: s\nContent-Type: message/rfc822\n\n", 3_000)],
+        "deep.py": [(b"(" * 100_000, 1)],
+        "braces.ts": [(b"{" * MB, 1), (b"\nfunction found() {", 1)],
+        "groups.rtf": [(b"{\\rtf1 ", 1), (b"{" * MB, 1), (b"found", 1)],
         "cut.docx": [(b"PK\x03\x04" + bytes(90), 1)],
         "fine.txt": [(b"found", 1)],
     }
@@ -112,6 +121,33 @@ def _archives() -> dict[str, dict[str, bytes]]:
         "spanned.docx": {main: _document(spanned)},
         "nested.docx": {main: _document(nested)},
     }
+
+
+def _containers() -> dict[str, dict[str, bytes]]:
+    entities = b'<!DOCTYPE x [<!ENTITY a "found">]><container>&a;</container>'
+    inner = {"a.txt": b"found"}
+    for level in range(5):
+        inner = {f"{level}.zip": _packed(inner), f"{level}.txt": b"found"}
+    return {
+        "bomb.zip": {"a.txt": b"0" * (60 * MB)},
+        "deep.zip": inner,
+        "good.zip": {"a.txt": b"found", "../../b.txt": b"found", "c.zip": b"PK\x03\x04"},
+        "bomb.xlsx": {"xl/worksheets/sheet1.xml": b"0" * (60 * MB)},
+        "bomb.pptx": {"ppt/slides/slide1.xml": b"0" * (60 * MB)},
+        "laughs.epub": {"META-INF/container.xml": entities},
+    }
+
+
+def _packed(members: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
+def _zip(path: Path, members: dict[str, bytes]) -> None:
+    path.write_bytes(_packed(members))
 
 
 def _docx(path: Path, parts: dict[str, bytes]) -> None:

@@ -45,7 +45,12 @@ def load_zip(content: Content, place: Place, opener: Opener) -> Iterator[Documen
         for member in sorted(members, key=lambda member: member.filename):
             name = PurePosixPath(member.filename.replace("\\", "/"))
             parts = [part for part in name.parts if part not in ("..", "/")]
-            if member.is_dir() or not parts or parts[0] == "__MACOSX" or any(p.startswith((".", "~$")) for p in parts):
+            if (
+                member.filename.endswith(("/", "\\"))
+                or not parts
+                or parts[0] == "__MACOSX"
+                or any(p.startswith((".", "~$")) for p in parts)
+            ):
                 continue
             below = place.below("/".join(parts))
             try:
