@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ragvec.limits import FileLimits
+    from ragvec.pipeline.cache import VectorCache
     from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
     from ragvec.pipeline.chunkers import ParentChunker, SemanticChunker, SentenceChunker, SplitterChunker, TokenChunker
     from ragvec.pipeline.documents import Document, Failure
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
         HashingEmbedder,
         LangChainEmbedder,
         MiniLMEmbedder,
+        Pace,
+        RemoteEmbedder,
         SentenceTransformerEmbedder,
     )
     from ragvec.pipeline.facts import file_facts
+    from ragvec.pipeline.lineage import Lineage, lineage_of
     from ragvec.pipeline.parents import parents_of
     from ragvec.pipeline.report import Report
     from ragvec.pipeline.run import Pipeline
@@ -32,9 +36,12 @@ __all__ = [
     "FileLimits",
     "HashingEmbedder",
     "LangChainEmbedder",
+    "Lineage",
     "MiniLMEmbedder",
+    "Pace",
     "ParentChunker",
     "Pipeline",
+    "RemoteEmbedder",
     "Report",
     "SemanticChunker",
     "SentenceChunker",
@@ -43,7 +50,9 @@ __all__ = [
     "StructureChunker",
     "TokenChunker",
     "Urls",
+    "VectorCache",
     "file_facts",
+    "lineage_of",
     "parents_of",
 ]
 
@@ -53,7 +62,10 @@ _HOMES = {
     **dict.fromkeys(("Document", "Failure"), "ragvec.pipeline.documents"),
     **dict.fromkeys((name for name in __all__ if name.endswith("Embedder")), "ragvec.pipeline.embedders"),
     "FileLimits": "ragvec.limits",
+    **dict.fromkeys(("Lineage", "lineage_of"), "ragvec.pipeline.lineage"),
+    "Pace": "ragvec.pipeline.embedders",
     "Report": "ragvec.pipeline.report",
+    "VectorCache": "ragvec.pipeline.cache",
     "Pipeline": "ragvec.pipeline.run",
     "Urls": "ragvec.pipeline.urls",
     "file_facts": "ragvec.pipeline.facts",

@@ -130,12 +130,12 @@ def test_killed_at_each_of_many_points(tmp_path: Path, changed: bool) -> None:
     calls = run(clean, log, changed=True) if changed else run(base, log)
     assert calls is not None
     expected = content(clean)
-    for number in range(40):
+    for number in range(20):
         store, log = tmp_path / f"store-{number}", tmp_path / f"log-{number}"
         if changed:
             run(store, log)
             log.unlink()
-        run(store, log, point=1 + calls * number // 40, changed=changed)
+        run(store, log, point=1 + calls * number // 20, changed=changed)
         whole_documents(store)
         had = kept(store, set(embedded(log)))
         before = len(embedded(log))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ragvec.pipeline.embedders.hashing import HashingEmbedder
 from ragvec.pipeline.embedders.minilm import MiniLMEmbedder
+from ragvec.pipeline.embedders.remote import Pace, RemoteEmbedder
 from ragvec.pipeline.embedders.sentence_transformers import SentenceTransformerEmbedder
 from ragvec.pipeline.embedders.wrappers import CallableEmbedder, LangChainEmbedder
 
@@ -12,5 +13,7 @@ __all__ = [
     "HashingEmbedder",
     "LangChainEmbedder",
     "MiniLMEmbedder",
+    "Pace",
+    "RemoteEmbedder",
     "SentenceTransformerEmbedder",
 ]
