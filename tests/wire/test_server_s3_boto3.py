@@ -317,3 +317,32 @@ def test_a_presigned_url(server: Serving, filled: Any) -> None:
         assert json.load(reply) == {"tags": {"team": "birds"}}
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(url.replace("docs", "dogs"))
+
+
+# -- several workers ---------------------------------------------------------------------------------------------------
+
+
+def test_pages_of_one_query_from_several_workers(tmp_path: Path) -> None:
+    texts = [{"metadataKey": "text", "text": "heron"}]
+    kinds = ({"queryVector": FLAT}, {"queryTexts": texts}, {"queryTexts": texts, "queryVector": FLAT})
+    with serving(tmp_path / "store", workers=3) as server:
+        client = connect(server)
+        client.create_vector_bucket(vectorBucketName="docs")
+        fields = {"textSearchConfigurations": [{"metadataKey": "text"}]}
+        client.create_index(**AT, **INDEX, metadataConfiguration=fields)
+        rows = [{"key": f"k{i}", "data": {"float32": [1.0, i]}, "metadata": {"text": f"heron {i}"}} for i in range(350)]
+        client.put_vectors(**AT, vectors=rows)
+        for number, kind in enumerate(kinds):
+            found: list[str] = []
+            token: dict[str, str] = {}
+            while True:
+                # A new connection, which goes to the next worker; what is written between pages is in none of them.
+                page = connect(server).query_vectors(**AT, topK=350, **kind, **token)
+                found += [vector["key"] for vector in page["vectors"]]
+                new = {"key": f"new-{number}-{len(found)}", "data": FLAT, "metadata": {"text": "heron"}}
+                client.put_vectors(**AT, vectors=[new])
+                if "nextToken" not in page:
+                    break
+                token = {"nextToken": page["nextToken"]}
+            assert len(found) == len(set(found)) == 350
+            assert not any(key.startswith(f"new-{number}") for key in found)
