@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from ragvec.api.access import Session, bucket_name, index_spec
 from ragvec.api.buckets import DEFAULT_MODE, MODES, check_encryption, described_encryption
@@ -46,9 +47,9 @@ METRICS = ("euclidean", "cosine")
 _DATA_TYPES = ("float32",)
 
 
-def create_index(session: Session, request: CreateIndex) -> ArnOfIndex:
-    """Create an index. Raises BucketNotFound, IndexExists, QuotaExceeded, InvalidRequest; MissingExtra, where the
-    library of a language of text search is not installed."""
+def create_index(session: Session, request: CreateIndex, *, properties: Mapping[str, Any] | None = None) -> ArnOfIndex:
+    """Create an index, with these properties from the first. Raises BucketNotFound, IndexExists, QuotaExceeded,
+    InvalidRequest; MissingExtra, where the library of a language of text search is not installed."""
     bucket = bucket_name(session, request)
     check_index_name(request.index_name, session.dialect)
     constraints = Constraints(hints=session.dialect.hints)
@@ -74,7 +75,9 @@ def create_index(session: Session, request: CreateIndex) -> ArnOfIndex:
         encryption=encryption,
         index_mode=mode,
     )
-    session.engine.catalog.create_index(spec, tags=tags, max_indexes=session.dialect.limits.indexes, text=text)
+    session.engine.catalog.create_index(
+        spec, tags=tags, max_indexes=session.dialect.limits.indexes, text=text, properties=properties
+    )
     return ArnOfIndex(index_arn=session.arn_of(spec))
 
 

@@ -6,7 +6,7 @@ database). Everything that crosses it is a numpy array, encoded JSON or a small 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -37,6 +37,7 @@ __all__ = [
     "Page",
     "NearTerm",
     "NearTerms",
+    "OWNER",
     "Ranked",
     "Ranking",
     "RowScores",
@@ -50,6 +51,8 @@ __all__ = [
     "Tuning",
 ]
 
+OWNER = "ragvec.owner"
+"""The property of an index that belongs to another: the uid of that."""
 
 Batch: TypeAlias = "tuple[Sequence[str], FloatMatrix, Sequence[bytes | None]]"
 """Keys, vectors and metadata, as `IndexEngine.put` takes them."""
@@ -386,9 +389,15 @@ class Catalog(Protocol):
         ...
 
     def create_index(
-        self, spec: IndexSpec, *, tags: dict[str, str], max_indexes: int | None, text: Sequence[TextField] = ()
+        self,
+        spec: IndexSpec,
+        *,
+        tags: dict[str, str],
+        max_indexes: int | None,
+        text: Sequence[TextField] = (),
+        properties: Mapping[str, Any] | None = None,
     ) -> None:
-        """With these text fields. Raises BucketNotFound, IndexExists, QuotaExceeded."""
+        """With these text fields and properties. Raises BucketNotFound, IndexExists, QuotaExceeded."""
         ...
 
     def index(self, bucket: str, name: str) -> IndexSpec:
@@ -404,7 +413,8 @@ class Catalog(Protocol):
         ...
 
     def delete_index(self, bucket: str, name: str) -> None:
-        """Drop the index and all its vectors. Raises BucketNotFound, IndexNotFound."""
+        """Drop the index and all its vectors, and the indexes that belong to it (`OWNER`), in one transaction. Raises
+        BucketNotFound, IndexNotFound."""
         ...
 
     def swap_indexes(self, bucket: str, one: str, other: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -31,6 +31,11 @@ class Notes:
 
     def __init__(self, index: Index) -> None:
         self.index = index
+
+    @staticmethod
+    def first(name: str, value: object) -> dict[str, Any]:
+        """The properties of a new index that has this note from the first, see `Bucket.create_index`."""
+        return {_PREFIX + name: msgspec.to_builtins(value)}
 
     def read(self, name: str, kind: type[T]) -> T | None:
         """The note of this name as a `kind`; None when there is none."""

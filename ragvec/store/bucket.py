@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from ragvec.api import indexes
 from ragvec.api.arguments import at_least_one
 from ragvec.api.requests import CreateIndex, MetadataConfiguration
 from ragvec.api.text_arguments import to_text_configurations
-from ragvec.errors import IndexExists, InvalidRequest, NotFound
+from ragvec.errors import IndexExists, IndexNotFound, InvalidRequest, NotFound
 from ragvec.store.index import Index
 from ragvec.store.pages import PAGE, every
 from ragvec.types import Metric
@@ -57,10 +58,12 @@ class Bucket:
         non_filterable: Sequence[str] = (),
         text: str | Sequence[str] | Mapping[str, str | None] | None = None,
         exist_ok: bool = False,
+        properties: Mapping[str, Any] | None = None,
     ) -> Index:
         """Make an index of vectors of this dimension. `non_filterable` metadata keys are stored and returned, but not
         indexed. `text` are metadata keys whose text is searched, filterable or not: languages by key, such as
-        `{"title": "en", "body": None}`, or keys alone; see `Index.add_text`.
+        `{"title": "en", "body": None}`, or keys alone; see `Index.add_text`. `properties` are kept with a new index
+        from the first, see `Index.property`.
 
         Raises:
             InvalidRequest: a name, dimension, metric, key or language breaks its rule. BucketNotFound. IndexExists:
@@ -84,7 +87,7 @@ class Bucket:
             ),
         )
         try:
-            indexes.create_index(self.store._session, request)
+            indexes.create_index(self.store._session, request, properties=properties)
         except IndexExists:
             index = Index(self, name)
             spec = index.spec
@@ -112,5 +115,6 @@ class Bucket:
         """Delete the bucket; with `force`, its indexes first. Raises BucketNotFound, BucketNotEmpty."""
         if force:
             for index in self.indexes():
-                index.delete_index()
+                with suppress(IndexNotFound):  # it belonged to one deleted before
+                    index.delete_index()
         self.store.engine.catalog.delete_bucket(self.name)

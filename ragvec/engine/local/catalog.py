@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,7 +17,6 @@ from ragvec.engine.local.catalog_rows import (
     STORE,
     TABLES,
     TEXT,
-    TOKEN_KEY_BYTES,
     CatalogReader,
     CatalogTable,
     Values,
@@ -31,6 +27,8 @@ from ragvec.engine.local.catalog_rows import (
 )
 from ragvec.engine.local.layout import APPLICATION_ID, FORMAT, StoreFolder
 from ragvec.engine.local.migrate import migrate_on_opening
+from ragvec.engine.local.owned import forget, write_properties
+from ragvec.engine.local.process_key import process_key
 from ragvec.engine.local.remembered import Remembered
 from ragvec.engine.local.reserve import spends_reserve
 from ragvec.engine.local.sqlite import Database
@@ -63,8 +61,8 @@ _UNCHECKED: Any = ...
 
 class LocalCatalog:
     """`ragvec.engine.protocol.Catalog` on catalog.sqlite. `on_dropping` is told the uid of an index that is about to be
-    removed, in the transaction, and `on_drop` after it was; `on_texting` is told the text fields that an index is about
-    to have, in the transaction, and `on_text` the uid of one whose text fields have changed."""
+    removed, in the transaction, and `on_drop` the uids of those that were; `on_texting` is told the text fields that an
+    index is about to have, in the transaction, and `on_text` the uid of one whose text fields have changed."""
 
     def __init__(
         self,
@@ -72,7 +70,7 @@ class LocalCatalog:
         *,
         read_only: bool,
         on_create: Callable[[IndexSpec], None],
-        on_drop: Callable[[str], None],
+        on_drop: Callable[[Sequence[str]], None],
         on_dropping: Callable[[str], None] = lambda _: None,
         on_text: Callable[[str], None] = lambda _: None,
         on_texting: Callable[[IndexSpec, Sequence[TextField]], None] = lambda _spec, _fields: None,
@@ -109,7 +107,7 @@ class LocalCatalog:
         """The secret that signs the store's page tokens, 32 bytes. That of a store of format 1, opened read-only, is
         good in this process only."""
         if self._token_key is None:
-            self._token_key = self._fact("token_key") or _process_key(str(self._folder.path))
+            self._token_key = self._fact("token_key") or process_key(str(self._folder.path))
         return self._token_key
 
     # -- buckets ---------------------------------------------------------------------------------------------------
@@ -151,7 +149,13 @@ class LocalCatalog:
     # -- indexes ---------------------------------------------------------------------------------------------------
 
     def create_index(
-        self, spec: IndexSpec, *, tags: dict[str, str], max_indexes: int | None, text: Sequence[TextField] = ()
+        self,
+        spec: IndexSpec,
+        *,
+        tags: dict[str, str],
+        max_indexes: int | None,
+        text: Sequence[TextField] = (),
+        properties: Mapping[str, Any] | None = None,
     ) -> None:
         with self._write() as sql:
             _require_bucket(sql, spec.bucket)
@@ -166,6 +170,7 @@ class LocalCatalog:
             write_row(sql, INDEXES, (spec.uid, spec.bucket, spec.name, _encode(spec), _encode(tags)))
             if text:
                 write_row(sql, CONFIGURATIONS, (spec.uid, TEXT, _encode(text)))
+            write_properties(sql, spec.uid, properties or {})
         try:
             self._on_create(spec)
         except (IndexNotFound, StoreError, OSError):
@@ -205,8 +210,8 @@ class LocalCatalog:
     def delete_index(self, bucket: str, name: str) -> None:
         with self._write() as sql:
             uid = self._index_row(sql, bucket, name)[0]
-            self._forget(sql, uid)
-        self._on_drop(uid)
+            gone = self._forget(sql, uid)
+        self._on_drop(gone)
 
     def swap_indexes(self, bucket: str, one: str, other: str) -> None:
         with self._write() as sql:
@@ -317,18 +322,19 @@ class LocalCatalog:
 
     # -- inner -----------------------------------------------------------------------------------------------------
 
-    def _forget(self, sql: sqlite3.Connection, uid: str) -> None:
-        for table in (INDEXES, PROPERTIES, CONFIGURATIONS):
-            remove_rows(sql, table, uid)
-        self._on_dropping(uid)
+    def _forget(self, sql: sqlite3.Connection, uid: str) -> list[str]:
+        gone = forget(sql, uid)
+        for each in gone:
+            self._on_dropping(each)
+        return gone
 
     def _withdraw(self, uid: str) -> bool:
         """Delete an index, and not one that was made since under its name; tells whether it was there."""
         with self._write() as sql:
             if self._reader.row(sql, INDEXES, "WHERE uid = ?", (uid,)) is None:
                 return False
-            self._forget(sql, uid)
-        self._on_drop(uid)
+            gone = self._forget(sql, uid)
+        self._on_drop(gone)
         return True
 
     @contextmanager
@@ -447,17 +453,6 @@ class LocalCatalog:
         else:
             migrate_on_opening(self._database, self._folder)
         return FORMAT
-
-
-@lru_cache(maxsize=1)
-def _process_secret() -> bytes:
-    return secrets.token_bytes(TOKEN_KEY_BYTES)
-
-
-def _process_key(place: str) -> bytes:
-    """A secret of this process for one store: tokens signed with it are good as long as the process lives."""
-    encoded = place.encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(encoded, digest_size=TOKEN_KEY_BYTES, key=_process_secret()).digest()
 
 
 def _named(table: CatalogTable, row: Values) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class LocalEngine:
             self._folder,
             read_only=read_only,
             on_create=self._make_files,
-            on_drop=self._drop,
+            on_drop=self._drop_all,
             on_dropping=self._mark_dropping,
             on_text=self._text_changed,
             on_texting=self._note_text,
@@ -240,6 +240,10 @@ class LocalEngine:
             index = self._indexes.get(uid)
         if index is not None:
             self._grown(index, "tail")
+
+    def _drop_all(self, uids: Sequence[str]) -> None:
+        for uid in uids:
+            self._drop(uid)
 
     def _drop(self, uid: str) -> None:
         with forks.operation():

@@ -2,7 +2,7 @@
 
 The rows stand in an index `<name>.faq-<id>` of the same bucket, one vector a row: that of the question. Name and id
 are those of the index that they belong to, so that no other can take it for its own. It is not listed among query
-indexes, and DeleteIndex deletes it too.
+indexes, and goes with that index, however it is deleted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from ragvec.engine.protocol import OWNER
 from ragvec.errors import ResourceNotFound
 from ragvec.filters.nodes import EVERYTHING, Eq
 from ragvec.kendra.notes import Notes
@@ -158,8 +159,10 @@ def _made_beside(index: Index) -> Index:
         metric="cosine",
         non_filterable=(QUESTION, ANSWER),
         exist_ok=True,
+        properties={OWNER: index.uid, OWNER_PROPERTY: index.uid},
     )
-    beside.set_property(OWNER_PROPERTY, index.uid)
+    if beside.property(OWNER) is None:  # one from before there was this property
+        beside.set_property(OWNER, index.uid)
     return beside
 
 

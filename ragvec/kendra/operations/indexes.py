@@ -22,7 +22,7 @@ from ragvec.kendra.notes import Notes
 from ragvec.kendra.operations.base import Operations, known
 from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.tags import add_tags, read_tags
-from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, TEXT
+from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, NON_FILTERABLE, TEXT
 from ragvec.pipeline.run import Pipeline
 from ragvec.store import Index
 
@@ -41,6 +41,7 @@ _EDITIONS = ("DEVELOPER_EDITION", "ENTERPRISE_EDITION", "GEN_AI_ENTERPRISE_EDITI
 _POLICIES = ("ATTRIBUTE_FILTER", "USER_TOKEN")
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_-]*"
 _STORE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,53}[a-z0-9]")
+_ATTEMPTS = 16
 _LONGEST_NAME = 1000
 _LONGEST_DESCRIPTION = 1000
 _LONGEST_ROLE = 1284
@@ -91,16 +92,29 @@ class IndexOperations(Operations):
         )
         wanted = _changed(wanted, given)
         tags = read_tags(given)
-        made = self._made(wanted)
-        if made is not None:
-            return {"Id": made.uid}
-        index = self._new_index(wanted.name)
-        Pipeline(index=index, embedder=self._embedder).run([], progress=False)
-        notes = Notes(index)
-        add_tags(notes, tags)
-        _record_types(index, wanted)
-        notes.change(NOTE, Configuration, lambda _: wanted)
-        return {"Id": index.uid}
+        pipeline: Pipeline | None = None
+        for _ in range(_ATTEMPTS):
+            # The name in the store first: whoever takes it, or one before it, meanwhile, has a configuration from the
+            # first, and is either seen by `_made` or keeps this index from being made.
+            index = self._new_index(wanted.name)
+            made = self._made(wanted)
+            if made is not None:
+                return {"Id": made.uid}
+            pipeline = pipeline or Pipeline(index=index, embedder=self._embedder)
+            try:
+                index.bucket.create_index(
+                    index.name,
+                    dimension=pipeline.embedder.dimension,
+                    non_filterable=NON_FILTERABLE,
+                    properties=Notes.first(NOTE, wanted),
+                )
+            except IndexExists:
+                continue
+            Pipeline(index=index, embedder=self._embedder).run([], progress=False)
+            add_tags(Notes(index), tags)
+            _record_types(index, wanted)
+            return {"Id": index.uid}
+        raise Conflict(f"Others made indexes with names like {shown(wanted.name)} {_ATTEMPTS} times in a row")
 
     def _made(self, wanted: Configuration) -> Index | None:
         """The index that an earlier request with the same token made. Raises Conflict, IndexExists."""
@@ -122,7 +136,7 @@ class IndexOperations(Operations):
 
     def _new_index(self, name: str) -> Index:
         """A handle to an index that does not exist yet; its name in the store is like `name`."""
-        bucket = self.store.bucket(self.bucket)
+        bucket = self.store.create_bucket(self.bucket, exist_ok=True)
         plain = name if _STORE_NAME.fullmatch(name) else _plain_name(name)
         number = 1
         while bucket.index(plain if number == 1 else f"{plain}-{number}").exists():

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kendra_corpus import BagOfStems
 
+import ragvec
 from ragvec.errors import InvalidRequest, ModelError
 from ragvec.filters.nodes import Eq
 from ragvec.kendra import Client, QueryIndex
@@ -278,6 +279,29 @@ def test_the_rows_of_faqs_are_no_index_of_their_own(filed: tuple[Client, str, Pa
         client.query(IndexId=beside.uid, QueryText="ferry")
     client.delete_index(Id=uid)
     assert not beside.exists()
+
+
+@pytest.mark.parametrize("how", ["index", "bucket", "client of vectors"])
+def test_the_rows_of_faqs_go_with_their_index_however_it_goes(
+    filed: tuple[Client, str, Path], store: Store, how: str
+) -> None:
+    client, uid, _ = filed
+    client.add_faq(uid, [{"question": "When does the ferry sail?", "answer": "At noon."}])
+    index = store.index_by_uid(uid)
+    beside = questions_index(index)
+    assert beside is not None
+    folder = store.engine.folder / "indexes" / beside.uid
+    assert folder.exists()
+    if how == "index":
+        index.delete_index()
+    elif how == "bucket":
+        index.bucket.delete(force=True)
+    else:
+        with ragvec.connect(store.engine.folder) as vectors:
+            vectors.delete_index(vectorBucketName=index.bucket.name, indexName=index.name)
+    assert not beside.exists()
+    assert not folder.exists()
+    assert [name for each in store.buckets() for name in each.indexes() if uid in name.name] == []
 
 
 def test_rows_left_behind_by_another_index_of_the_name_are_not_found(filed: tuple[Client, str, Path]) -> None:
