@@ -11,19 +11,24 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import msgspec
+
 from ragvec.errors import AccessDenied, NotFound
 from ragvec.server.dialects.face import Service
 from ragvec.server.policy.grammar import read_policy
 from ragvec.server.policy.keys import Circumstances
 from ragvec.server.policy.permission import Permission
 from ragvec.server.policy.principals import Meant, principal_arn
-from ragvec.server.policy.statements import Asked, Document
+from ragvec.server.policy.statements import Asked, Document, Statement
 from ragvec.server.policy.wording import actions, index_of, resources
 from ragvec.server.users import User
 
 __all__ = ["PolicyAuthorizer"]
 
 _NEVER_LOCKED_OUT = frozenset(f"s3vectors:{verb}vectorbucketpolicy" for verb in ("get", "put", "delete"))
+_KEPT = 4096
 _AWS = ("s3", "s3vectors", "kendra")
 
 
@@ -35,6 +40,7 @@ class PolicyAuthorizer:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._weighed = lru_cache(maxsize=_KEPT)(self._weigh)
 
     def check(
         self, user: User, permissions: tuple[Permission, ...], *, dialect: str, client: str, secure: bool
@@ -66,28 +72,40 @@ class PolicyAuthorizer:
 
     def _refusal(self, user: User, permission: Permission, text: str | None, *, client: str, secure: bool) -> str:
         """Why the user may not; "" if it may."""
-        asked = self._asked(user, permission, client=client, secure=secure)
-        own = [read_policy(each, attached=True) for each in user.policies]
-        if _denied(own, user, asked):
+        own, bucket = self._weighed(user, permission.action, permission.resource, permission.bucket, text)
+        circumstances = None
+        if own.open or bucket.open:
+            circumstances = self._circumstances(user, permission, client=client, secure=secure)
+        if own.denies(user, circumstances):
             return "an identity-based policy denies"
-        at_home = user.account == self._service.account
-        allowed_by_bucket = Meant.NOT
-        if text is not None:
-            document = read_policy(text, attached=False)
-            spared = at_home and user.owner and not _NEVER_LOCKED_OUT.isdisjoint(asked.actions)
-            if not spared and _denied([document], user, asked):
-                return "a resource-based policy denies"
-            allowed_by_bucket = _allowed([document], user, asked)
-        allowed_by_own = user.owner or _allowed(own, user, asked) is Meant.USER
-        if at_home:
-            return "" if allowed_by_own or allowed_by_bucket is Meant.USER else "no identity-based policy allows"
+        if bucket.denies(user, circumstances):
+            return "a resource-based policy denies"
+        allowed_by_own = user.owner or own.allows(user, circumstances) is Meant.USER
+        if user.account == self._service.account:
+            if allowed_by_own or bucket.allows(user, circumstances) is Meant.USER:
+                return ""
+            return "no identity-based policy allows"
+        allowed_by_bucket = bucket.allows(user, circumstances)
         if allowed_by_bucket is Meant.NOT:
             return "no resource-based policy allows"
         if allowed_by_own or (allowed_by_bucket is Meant.USER and not user.policies):
             return ""
         return "no identity-based policy allows"
 
-    def _asked(self, user: User, permission: Permission, *, client: str, secure: bool) -> Asked:
+    def _weigh(
+        self, user: User, action: str, resource: str, bucket: str | None, text: str | None
+    ) -> tuple[_Weighed, _Weighed]:
+        """What the policies of the user, and that of the bucket, say to this whoever asks from wherever."""
+        service = self._service
+        asked = Asked(actions(action), resources(resource, bucket, service.account, service.region))
+        own = _Weighed.of([read_policy(each, attached=True) for each in user.policies], user, asked)
+        if text is None:
+            return own, _Weighed.of([], user, asked)
+        owner = user.owner and user.account == service.account
+        spared = owner and not _NEVER_LOCKED_OUT.isdisjoint(asked.actions)
+        return own, _Weighed.of([] if spared else [read_policy(text, attached=False)], user, asked)
+
+    def _circumstances(self, user: User, permission: Permission, *, client: str, secure: bool) -> Circumstances:
         service, bucket = self._service, permission.bucket
         catalog = service.engine.catalog
         index = None if bucket is None else index_of(permission.resource, bucket)
@@ -101,7 +119,7 @@ class PolicyAuthorizer:
             except NotFound:
                 return {}
 
-        circumstances = Circumstances(
+        return Circumstances(
             user=user,
             account=service.account,
             region=service.region,
@@ -112,28 +130,45 @@ class PolicyAuthorizer:
             bucket_tags=None if bucket is None else lambda: tags_of(None),
             resource_tags=None if bucket is None else lambda: tags_of(index),
         )
-        names = resources(permission.resource, bucket, service.account, service.region)
-        return Asked(actions(permission.action), names, circumstances)
 
 
-def _denied(documents: list[Document], user: User, asked: Asked) -> bool:
-    return any(
-        statement.means(user, asked) is not Meant.NOT
-        for document in documents
-        for statement in document.statements
-        if not statement.allows
-    )
+class _Weighed(msgspec.Struct, frozen=True, eq=False):
+    """What policies say to a user about what it asks for: what is sure, and the statements that depend on the
+    circumstances."""
 
+    asked: Asked
+    denied: bool
+    allowed: Meant
+    open: tuple[Statement, ...]
 
-def _allowed(documents: list[Document], user: User, asked: Asked) -> Meant:
-    meant = Meant.NOT
-    for document in documents:
-        for statement in document.statements:
-            if statement.allows:
-                meant = max(meant, statement.means(user, asked))
-                if meant is Meant.USER:
-                    return meant
-    return meant
+    @classmethod
+    def of(cls, documents: list[Document], user: User, asked: Asked) -> _Weighed:
+        """Weigh policies."""
+        denied, allowed, left = False, Meant.NOT, []
+        for statement in (each for document in documents for each in document.statements):
+            meant = statement.settled(user, asked)
+            if meant is None:
+                left.append(statement)
+            elif statement.allows:
+                allowed = max(allowed, meant)
+            else:
+                denied = denied or meant is not Meant.NOT
+        return cls(asked, denied, allowed, tuple(left))
+
+    def denies(self, user: User, circumstances: Circumstances | None) -> bool:
+        """Whether one of the statements denies it."""
+        return self.denied or self._means(user, circumstances, allows=False) is not Meant.NOT
+
+    def allows(self, user: User, circumstances: Circumstances | None) -> Meant:
+        """How the statements that allow it mean the user."""
+        return max(self.allowed, self._means(user, circumstances, allows=True))
+
+    def _means(self, user: User, circumstances: Circumstances | None, *, allows: bool) -> Meant:
+        meant = Meant.NOT
+        for statement in self.open:
+            if statement.allows == allows and circumstances is not None:
+                meant = max(meant, statement.means(user, self.asked, circumstances))
+        return meant
 
 
 def _told(user: User, permission: Permission, why: str, *, dialect: str) -> str:

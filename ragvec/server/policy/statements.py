@@ -6,20 +6,18 @@ import msgspec
 
 from ragvec.server.policy.keys import Circumstances
 from ragvec.server.policy.operators import Operator
-from ragvec.server.policy.patterns import NotUnderstood, Pattern
+from ragvec.server.policy.patterns import NotUnderstood, Pattern, Resolve
 from ragvec.server.policy.principals import Meant, Whoever
 from ragvec.server.users import User
 
 __all__ = ["Asked", "Condition", "Document", "Statement"]
 
 
-class Asked(msgspec.Struct, frozen=True, eq=False):
-    """A request as statements see it: the wordings of its action (in small letters) and of its resource, and the
-    rest."""
+class Asked(msgspec.Struct, frozen=True):
+    """What is asked for: the wordings of the action, in small letters, and of the resource."""
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    circumstances: Circumstances
 
 
 class Condition(msgspec.Struct, frozen=True, eq=False):
@@ -71,7 +69,18 @@ class Statement(msgspec.Struct, frozen=True, eq=False):
     except_resources: bool = False
     unclear: bool = False
 
-    def means(self, user: User, asked: Asked) -> Meant:
+    def settled(self, user: User, asked: Asked) -> Meant | None:
+        """As `means`, for whatever circumstances; None: it depends on them."""
+        meant = self._means_user(user)
+        if meant is Meant.NOT or not self._means_action(asked):
+            return Meant.NOT
+        if any(pattern.keys for pattern in self.resources):
+            return None
+        if not self._means_resource(asked, _no_value):
+            return Meant.NOT
+        return None if self.conditions else meant
+
+    def means(self, user: User, asked: Asked, circumstances: Circumstances) -> Meant:
         """How the statement means this user who asks this.
 
         What is not understood in one that allows makes it mean nobody. One that denies then means everybody whom the
@@ -81,7 +90,7 @@ class Statement(msgspec.Struct, frozen=True, eq=False):
         if meant is Meant.NOT or not self._means_action(asked):
             return Meant.NOT
         try:
-            if not self._means_resource(asked):
+            if not self._means_resource(asked, circumstances.value):
                 return Meant.NOT
             understood = True
         except NotUnderstood:
@@ -89,7 +98,7 @@ class Statement(msgspec.Struct, frozen=True, eq=False):
         # A condition that surely does not hold settles it, even where another is not understood.
         for condition in self.conditions:
             try:
-                if not condition.holds(asked.circumstances):
+                if not condition.holds(circumstances):
                     return Meant.NOT
             except NotUnderstood:
                 understood = False
@@ -108,14 +117,18 @@ class Statement(msgspec.Struct, frozen=True, eq=False):
         return Meant.NOT if excepted else Meant.USER
 
     def _means_action(self, asked: Asked) -> bool:
-        return _any(self.actions, asked.actions, asked) != self.except_actions
+        return _any(self.actions, asked.actions, _no_value) != self.except_actions
 
-    def _means_resource(self, asked: Asked) -> bool:
-        return _any(self.resources, asked.resources, asked) != self.except_resources
+    def _means_resource(self, asked: Asked, resolve: Resolve) -> bool:
+        return _any(self.resources, asked.resources, resolve) != self.except_resources
 
 
-def _any(patterns: tuple[Pattern, ...], texts: tuple[str, ...], asked: Asked) -> bool:
-    resolve = asked.circumstances.value
+def _no_value(key: str) -> None:
+    """For patterns without variables."""
+    raise AssertionError(key)
+
+
+def _any(patterns: tuple[Pattern, ...], texts: tuple[str, ...], resolve: Resolve) -> bool:
     return any(pattern.matches(text, resolve) for pattern in patterns for text in texts)
 
 
