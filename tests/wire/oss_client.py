@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Callable
 from typing import Any
 
 import alibabacloud_oss_v2 as oss
+import pytest
 from alibabacloud_oss_v2 import vectors
 from alibabacloud_oss_v2.credentials import Credentials
 from alibabacloud_oss_v2.signer.vectors_v4 import VectorsSignerV4
@@ -14,7 +16,7 @@ from alibabacloud_oss_v2.types import HttpRequest, SigningContext
 from ragvec.server.users import User
 from tests.wire.serving import ACCOUNT, OWNER, REGION, Serving
 
-__all__ = ["connect", "send", "signed"]
+__all__ = ["connect", "refused", "send", "signed"]
 
 
 def connect(server: Serving, user: User = OWNER, *, account: str = ACCOUNT, **options: Any) -> Any:
@@ -33,6 +35,15 @@ def connect(server: Serving, user: User = OWNER, *, account: str = ACCOUNT, **op
         **options,
     )
     return vectors.Client(config)
+
+
+def refused(call: Callable[[], Any]) -> oss.exceptions.ServiceError:
+    """The error of the service that the call must raise."""
+    with pytest.raises(oss.exceptions.OperationError) as caught:
+        call()
+    error = caught.value.unwrap()
+    assert isinstance(error, oss.exceptions.ServiceError), repr(error)
+    return error
 
 
 def signed(

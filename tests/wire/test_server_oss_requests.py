@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -148,6 +149,19 @@ def test_a_link_works_until_it_has_expired(server: Serving) -> None:
         assert status == 403
 
 
+def test_the_client_may_sign_in_the_query(server: Serving) -> None:
+    for user in (OWNER, TEMPORARY):
+        client = connect(server, user)
+        listed = client.list_vectors(models.ListVectorsRequest(**AT), auth_method="query")
+        buckets = client.list_vector_buckets(
+            models.ListVectorBucketsRequest(prefix="do", max_keys=5), auth_method="query"
+        )
+        info = client.get_vector_bucket(models.GetVectorBucketRequest(bucket="docs"), auth_method="query")
+        assert listed.vectors == [{"key": "old"}]
+        assert len(buckets.buckets) == 1
+        assert info.bucket_info.region == REGION
+
+
 CHANGES: dict[str, tuple[dict[str, str | None], int, str]] = {
     "other date": ({"x-oss-date": "20200101T000000Z"}, 400, "InvalidArgument"),
     "no date": ({"x-oss-date": None}, 400, "InvalidArgument"),
@@ -231,7 +245,7 @@ def test_anonymous_requests_are_refused(server: Serving) -> None:
             call()
 
 
-def test_without_signatures_requests_are_known_by_their_form(tmp_path: Any) -> None:
+def test_without_signatures_requests_are_known_by_their_form(tmp_path: Path) -> None:
     with serving(tmp_path / "store", users=[], flags=["--no-auth"]) as open_server:
         client = connect(open_server, credentials_provider=oss.credentials.AnonymousCredentialsProvider())
         client.put_vector_bucket(models.PutVectorBucketRequest(bucket="docs"))
@@ -243,6 +257,44 @@ def test_without_signatures_requests_are_known_by_their_form(tmp_path: Any) -> N
         client.delete_vector_index(models.DeleteVectorIndexRequest(**AT))
         client.delete_vector_bucket(models.DeleteVectorBucketRequest(bucket="docs"))
         assert client.list_vector_buckets(models.ListVectorBucketsRequest()).buckets == []
+
+
+def test_what_was_set_outlives_servers_and_is_the_same_for_all_workers(tmp_path: Path) -> None:
+    fields = [
+        {"name": "v", "type": "vector", "dimension": 2},
+        {"name": "t", "type": "string", "text": {"enabled": True}},
+    ]
+    fused = {"bucket": "docs", "index_name": "Fused"}
+    statement = {"Effect": "Deny", "Principal": ["1"], "Action": ["oss:*"], "Resource": ["*"]}
+    policy = json.dumps({"Version": "1", "Statement": [statement]})
+    enabled = models.LoggingEnabled(target_bucket="logs", target_prefix="a/")
+    logging = models.BucketLoggingStatus(logging_enabled=enabled)
+    with serving(tmp_path / "store", dialects="oss", workers=2) as first:
+        client = connect(first)
+        client.put_vector_bucket(models.PutVectorBucketRequest(bucket="docs", resource_group_id="rg-1"))
+        client.put_bucket_logging(models.PutBucketLoggingRequest(bucket="docs", bucket_logging_status=logging))
+        client.put_bucket_policy(models.PutBucketPolicyRequest(bucket="docs", body=policy))
+        client.put_vector_index_fusion(
+            models.PutVectorIndexFusionRequest(**fused, schema_configuration={"fields": fields})
+        )
+        for i in range(12):
+            # A connection of its own each: the workers share them out.
+            vector = {"key": f"k{i}", "data": {"v": [i, 1]}, "metadata": {"t": f"word{i}"}}
+            connect(first).put_vectors(models.PutVectorsRequest(**fused, vectors=[vector]))
+    with serving(tmp_path / "store", dialects="oss", workers=2) as second:
+        for i in range(6):
+            client = connect(second)
+            info = client.get_vector_bucket(models.GetVectorBucketRequest(bucket="docs")).bucket_info
+            kept = client.get_bucket_logging(models.GetBucketLoggingRequest(bucket="docs")).bucket_logging_status
+            index = client.get_vector_index(models.GetVectorIndexRequest(**fused)).index
+            query = {"t": {"$textMatch": {"value": f"word{i}"}}}
+            found = client.query_vectors_fusion(models.QueryVectorsFusionRequest(**fused, query=query)).vectors
+            assert info.resource_group_id == "rg-1"
+            assert (kept.logging_enabled.target_bucket, kept.logging_enabled.target_prefix) == ("logs", "a/")
+            assert client.get_bucket_policy(models.GetBucketPolicyRequest(bucket="docs")).body == policy
+            assert index["schemaConfiguration"] == {"fields": fields}
+            assert [each["key"] for each in found] == [f"k{i}"]
+            assert len(client.list_vectors(models.ListVectorsRequest(**fused)).vectors) == 12
 
 
 # -- who may -----------------------------------------------------------------------------------------------------------
