@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ragvec.cli import (
     backup,
     buckets,
+    cache,
     compact,
     demo,
     evaluate,
@@ -109,6 +110,7 @@ def build() -> argparse.ArgumentParser:
         verify,
         repair,
         compact,
+        cache,
         migrate,
         serve,
         version,

@@ -180,6 +180,11 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         raise UsageError(
             f"--no-auth lets everybody in, and listens on loopback addresses only; got --host {arguments.host}"
         )
+    if arguments.access_log not in ("-", "none"):
+        try:
+            os.close(os.open(arguments.access_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640))
+        except OSError as error:
+            raise CommandError(f"cannot write to the access log {arguments.access_log}: {error.strerror}") from None
     if arguments.workers > 1 and sys.platform == "win32":
         raise UsageError("--workers: several workers need a system other than Windows")
     users = _users_of(arguments.credentials) if arguments.credentials else (_lone_owner(arguments.account),)
@@ -191,7 +196,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         users=users,
         anonymous=arguments.no_auth,
         workers=arguments.workers,
-        access_log="" if arguments.access_log == "none" else arguments.access_log,
+        access_log={"none": "", "-": "-"}.get(arguments.access_log, str(Path(arguments.access_log).absolute())),
         tls_cert=arguments.tls_cert or "",
         tls_key=arguments.tls_key or "",
         kendra=dict(arguments.folder),

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from ragvec.errors import RagvecError
 from ragvec.server.access_log import AccessLog, Entry
@@ -24,6 +24,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+T = TypeVar("T")
 
 OWN_PATHS = frozenset({"/health", "/ready", "/metrics"})
 SMALL = 64 << 10
@@ -53,8 +55,9 @@ class App:
         self._log = log
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="operation")
         self._pace = Pace()
+        self._memory = _Memory(limits.bodies)
         self._in_work = 0
-        self._held = 0
+        """Requests that threads work on, or that wait for one."""
 
     def close(self) -> None:
         """Wait for what is in work."""
@@ -70,9 +73,7 @@ class App:
         if request.raw_path in OWN_PATHS and request.method in ("GET", "HEAD") and not _is_signed(request):
             await self._own(scope, receive, send)
             return
-        body = _Body(receive, self._limits)
-        self._in_work += 1
-        self._figures.set("~ragvec_http_in_work", self._in_work)
+        body = _Body(receive, self._limits, self._memory)
         handled: Handled | None = None
         try:
             handled = await self._handled(request, body, request_id)
@@ -80,25 +81,16 @@ class App:
         except _Gone:
             pass
         finally:
-            self._in_work -= 1
-            self._figures.set("~ragvec_http_in_work", self._in_work)
-            self._held -= body.counted
+            self._memory.held -= body.received
             self._note(request, body, handled, request_id=request_id, wall=wall, began=began)
 
     async def _handled(self, request: HttpRequest, body: _Body, request_id: str) -> Handled:
         handler = self._handler
         try:
-            if self._in_work > self._limits.threads + self._limits.waiting:
-                raise TooManyRequests("Too many requests are waiting; try again later")
-            declared = body.declared(request)
-            if self._held + declared > self._limits.bodies:
-                raise TooManyRequests("Too many bytes of requests are waiting; try again later")
-            self._held += declared
-            body.counted = declared
+            body.check(request)
             content = await body.read()
-            if len(content) > body.counted:
-                self._held += len(content) - body.counted
-                body.counted = len(content)
+            if self._in_work >= self._limits.threads + self._limits.waiting:
+                raise TooManyRequests("Too many requests are waiting; try again later")
         except RagvecError as error:
             if isinstance(error, TooManyRequests):
                 self._figures.add("ragvec_http_refused_total")
@@ -113,21 +105,30 @@ class App:
                 client=request.client,
                 secure=request.secure,
             )
-        loop = asyncio.get_running_loop()
         if len(content) > SMALL:
-            return await loop.run_in_executor(self._threads, _whole, handler, request, request_id)
+            return await self._threaded(_whole, handler, request, request_id)
         begun = handler.begin(request, request_id=request_id)
         if not isinstance(begun, Begun):
             return begun
         kind = self._pace.kind(begun.call)
         if kind is None:
-            return await loop.run_in_executor(self._threads, handler.finish, begun)
+            return await self._threaded(handler.finish, begun)
         if self._pace.is_quick(kind):
             handled, seconds = _timed(handler, begun)
         else:
-            handled, seconds = await loop.run_in_executor(self._threads, _timed, handler, begun)
+            handled, seconds = await self._threaded(_timed, handler, begun)
         self._pace.took(kind, seconds)
         return handled
+
+    async def _threaded(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What the function returns, run in a thread."""
+        self._in_work += 1
+        self._figures.set("~ragvec_http_in_work", self._in_work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        finally:
+            self._in_work -= 1
+            self._figures.set("~ragvec_http_in_work", self._in_work)
 
     def _note(
         self,
@@ -164,17 +165,32 @@ class App:
             )
 
 
-class _Body:
-    """The body of a request as it arrives. `counted` is what it counts for in the sum of all bodies."""
+class _Memory:
+    """The bytes of the bodies that have arrived and are not answered yet. Those that were announced do not count, for
+    announcing costs nothing."""
 
-    def __init__(self, receive: Receive, limits: ServerLimits) -> None:
+    def __init__(self, most: int) -> None:
+        self.held = 0
+        self._most = most
+
+    def take(self, count: int) -> None:
+        """Count so many more. Raises TooManyRequests: they are too many, and counted all the same."""
+        self.held += count
+        if self.held > self._most:
+            raise TooManyRequests("Too many bytes of requests are waiting; try again later")
+
+
+class _Body:
+    """The body of a request as it arrives; `received` bytes of it count as held in `memory`."""
+
+    def __init__(self, receive: Receive, limits: ServerLimits, memory: _Memory) -> None:
         self._receive = receive
         self._limits = limits
+        self._memory = memory
         self.received = 0
-        self.counted = 0
 
-    def declared(self, request: HttpRequest) -> int:
-        """The length that the headers tell; 0 where they tell none.
+    def check(self, request: HttpRequest) -> None:
+        """Look at what the headers say of the body.
 
         Raises:
             BodyTooLarge, MalformedBody: it is more than the server takes, or encoded in a way that it does not know.
@@ -184,23 +200,21 @@ class _Body:
             raise MalformedBody(f"Expected a body without Content-Encoding, got {encoding!r}", path="Content-Encoding")
         text = request.header("content-length")
         if text is None:
-            return 0
+            return
         if not (text.isascii() and text.isdigit()):
             raise MalformedBody(f"Expected Content-Length to be a number, got {text[:40]!r}", path="Content-Length")
         if len(text) > 18 or int(text) > self._limits.body:
             raise self._too_large(f"{text[:40]} bytes")
-        return int(text)
 
     async def read(self) -> bytes:
         """The whole body.
 
         Raises:
-            BodyTooLarge, RequestTimeout: it is longer than the server takes, or does not arrive in time. _Gone: the
-            client has gone.
+            BodyTooLarge, RequestTimeout: it is longer than the server takes, or does not arrive in time.
+            TooManyRequests: the bodies of all requests are. _Gone: the client has gone.
         """
-        message = await self._first()
+        message = await self._next()
         content: bytes = message.get("body", b"")
-        self.received = len(content)
         if not message.get("more_body"):
             return content
         try:
@@ -210,20 +224,20 @@ class _Body:
                 f"The body did not arrive within {self._limits.body_time:g} s: {self.received} bytes did"
             ) from None
 
-    async def _first(self) -> MutableMapping[str, Any]:
+    async def _next(self) -> MutableMapping[str, Any]:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise _Gone
+        count = len(message.get("body", b""))
+        self.received += count
+        self._memory.take(count)
         return message
 
     async def _rest(self, first: bytes) -> bytes:
         parts = [first]
         while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise _Gone
+            message = await self._next()
             parts.append(message.get("body", b""))
-            self.received += len(parts[-1])
             if self.received > self._limits.body:
                 raise self._too_large("more")
             if not message.get("more_body"):

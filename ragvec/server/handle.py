@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import hmac
 import logging
+import time
+import traceback
 from typing import Any
 
 import msgspec
@@ -125,6 +127,22 @@ class Handler:
         return user
 
 
+_told: dict[tuple[str, int], float] = {}
+_AGAIN = 60.0
+
+
+def _tell(error: Exception, request_id: str) -> None:
+    """Log what should not have happened: with a traceback the first time in a minute, else in a line."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    code, line = frames[-1][0].f_code, frames[-1][1]
+    place, now = (f"{code.co_filename}:{code.co_name}", line), time.monotonic()
+    if now - _told.get(place, -_AGAIN) >= _AGAIN:
+        _told[place] = now
+        _log.error("request %s failed", request_id, exc_info=error)
+    else:
+        _log.error("request %s failed as others did: %s at %s:%d", request_id, type(error).__name__, *place)
+
+
 def _same_token(sent: str | None, kept: str | None) -> bool:
     if sent is None or kept is None:
         return sent == kept
@@ -143,7 +161,7 @@ def _refused(
     if isinstance(error, RagvecError):
         told = error
     else:
-        _log.error("request %s failed", request_id, exc_info=error)
+        _tell(error, request_id)
         told = RagvecError("An internal error has occurred")
     operation = call.operation if call is not None else ""
     return Handled(

@@ -1,4 +1,4 @@
-"""Which operations pass with which vendor's own client: run the tests that are marked `sdk`, and write docs/dialects.md.
+"""Which operations pass with which vendor's own client: runs the tests marked `sdk` and writes docs/dialects.md.
 
     python -m tests.wire.table [--check]
 

@@ -360,3 +360,75 @@ def test_one_who_may_read_the_credentials_is_warned_of(tmp_path: Path) -> None:
         server.credentials.chmod(0o644)
         server.process.send_signal(signal.SIGHUP)
         until(lambda: "chmod 600" in server.errors())
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=TWO)])
+def test_tls_is_spoken_with_a_certificate(tmp_path: Path, workers: int) -> None:
+    chain, key = certificate(tmp_path)
+    flags = ("--tls-cert", str(chain), "--tls-key", str(key))
+    with serving(tmp_path / "store", dialects="s3vectors", workers=workers, flags=flags) as server:
+        assert server.url.startswith("https://")
+        with pytest.raises(botocore.exceptions.SSLError):
+            client(server).list_vector_buckets()
+        trusting = boto3.client(
+            "s3vectors",
+            endpoint_url=server.url,
+            region_name=REGION,
+            aws_access_key_id=OWNER.access_key,
+            aws_secret_access_key=OWNER.secret_key,
+            verify=str(chain),
+        )
+        assert trusting.list_vector_buckets()["vectorBuckets"] == []
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    chain, secret = folder / "chain.pem", folder / "key.pem"
+    chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return chain, secret
+
+
+@TWO
+def test_workers_do_not_outlive_a_first_process_that_is_killed(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil")
+    with serving(tmp_path / "store", dialects="s3vectors", workers=2, check_exit=False) as server:
+        workers = psutil.Process(server.process.pid).children()
+        server.process.kill()
+        _, alive = psutil.wait_procs(workers, timeout=60)
+        assert alive == []
+
+
+def test_a_head_that_does_not_end_is_not_waited_for(tmp_path: Path) -> None:
+    """Nor is a connection on which nothing is said; others are answered meanwhile."""
+    with serving(tmp_path / "store", dialects="s3vectors") as server:
+        late = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(2)]
+        late[1].sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
+        assert get(server, "/health")[0] == 200
+        for connection in late:
+            assert connection.recv(4096)[9:12] in (b"408", b"")
+            connection.close()
