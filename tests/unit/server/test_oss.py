@@ -72,6 +72,15 @@ def test_what_a_request_is_about(host: str, target: str, expected: OssTarget) ->
     assert oss_target(request(target=target, host=host), account=ACCOUNT) == expected
 
 
+def test_there_is_a_route_for_every_operation_of_the_client() -> None:
+    vectors = pytest.importorskip("alibabacloud_oss_v2.vectors")
+    methods = {name for name in dir(vectors.Client) if not name.startswith("_")}
+    operations = {name for name in methods - {"invoke_operation"} if not name.endswith("_paginator")}
+
+    assert {name.title().replace("_", "") for name in operations} == {route.name for route in ROUTES}
+    assert len(operations) == 21
+
+
 # -- recognition -------------------------------------------------------------------------------------------------------
 
 RECOGNIZED: dict[str, tuple[HttpRequest, bool]] = {
