@@ -13,15 +13,16 @@ from typing import Any
 
 import msgspec
 
-from ragvec.errors import ResourceNotFound
+from ragvec.errors import InvalidRequest, ResourceNotFound
 from ragvec.evaluation.beir_files import read_corpus, read_qrels, read_queries
 from ragvec.evaluation.frame_rows import check_documents, frame_documents, frame_qrels, frame_queries
 from ragvec.evaluation.measures import Qrels
 from ragvec.evaluation.questions import read_questions
+from ragvec.extras import require
 from ragvec.pipeline.documents import Document, Failure
 from ragvec.pipeline.load import load
 
-__all__ = ["Collection", "beir", "frames", "handbook"]
+__all__ = ["Collection", "beir", "frames", "handbook", "ir_dataset"]
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -135,6 +136,47 @@ def handbook(folder: str | Path) -> Collection:
         queries={question.id: question.question for question in questions},
         qrels={question.id: question.relevance for question in questions},
     )
+
+
+def ir_dataset(dataset: Any) -> Collection:
+    """The collection that ir_datasets knows by this id, such as "beir/scifact/test", or one of its datasets.
+
+    ir_datasets (https://ir-datasets.com) downloads what it has not; it is not among the dependencies. The text of a
+    document is what is left of its fields besides `doc_id` and `title`, that of a query its `text`, else its `title`
+    or `query`.
+
+    Raises:
+        MissingExtra: ir_datasets is not installed. ResourceNotFound: there is no such id. InvalidRequest: the dataset
+            has no documents.
+    """
+    library = require("ir_datasets", extra="ir-datasets", purpose="A collection of ir_datasets")
+    name = dataset if isinstance(dataset, str) else getattr(dataset, "dataset_id", lambda: "dataset")()
+    if isinstance(dataset, str):
+        try:
+            dataset = library.load(dataset)
+        except KeyError as error:
+            raise ResourceNotFound(f"ir_datasets has no dataset {name!r}") from error
+    if not dataset.has_docs():
+        raise InvalidRequest(f"Expected a dataset with documents, {name!r} has none", path="dataset")
+    qrels: dict[str, dict[str, int]] = {}
+    if dataset.has_qrels():
+        for judged in dataset.qrels_iter():
+            qrels.setdefault(judged.query_id, {})[judged.doc_id] = judged.relevance
+    queries = {each.query_id: _query_text(each) for each in dataset.queries_iter()} if dataset.has_queries() else {}
+    return Collection(
+        name=name, documents=_Anew(lambda: map(_ir_document, dataset.docs_iter())), queries=queries, qrels=qrels
+    )
+
+
+def _query_text(query: Any) -> str:
+    return next((str(getattr(query, field)) for field in ("text", "title", "query") if hasattr(query, field)), "")
+
+
+def _ir_document(document: Any) -> Document:
+    fields = document._asdict()
+    own, title = fields.pop("doc_id"), fields.pop("title", "")
+    body = [str(value) for value in fields.values() if isinstance(value, str) and value.strip()]
+    return Document(id=str(own), title=str(title or ""), text="\n\n".join(body))
 
 
 class _Anew:

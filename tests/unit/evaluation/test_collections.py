@@ -12,7 +12,7 @@ import pytest
 
 import ragvec
 from ragvec.errors import DocumentError, InvalidRequest, ResourceNotFound
-from ragvec.evaluation.collections import Collection, beir, frames, handbook
+from ragvec.evaluation.collections import Collection, beir, frames, handbook, ir_dataset
 from ragvec.pipeline.documents import Document
 
 CHECKOUT = Path(ragvec.__file__).parents[1]
@@ -271,3 +271,35 @@ def test_a_folder_that_is_no_handbook_is_refused(tmp_path: Path, file: str) -> N
         (tmp_path / name).touch()
     with pytest.raises(ResourceNotFound, match=f"Expected a file, found none - at .*{file}"):
         handbook(tmp_path)
+
+
+def test_a_dataset_of_ir_datasets_becomes_a_collection(tmp_path: Path) -> None:
+    library = pytest.importorskip("ir_datasets", reason="ir_datasets is not installed")
+    (tmp_path / "docs.tsv").write_text("d1\tThe first document.\nd2\tThe second one.\n")
+    (tmp_path / "queries.tsv").write_text("q1\twhich is first?\n")
+    (tmp_path / "qrels.txt").write_text("q1 0 d1 2\nq1 0 d2 0\n")
+    dataset = library.create_dataset(
+        docs_tsv=str(tmp_path / "docs.tsv"),
+        queries_tsv=str(tmp_path / "queries.tsv"),
+        qrels_trec=str(tmp_path / "qrels.txt"),
+    )
+    found = ir_dataset(dataset)
+    assert [(document.id, document.text) for document in found.documents] == [
+        ("d1", "The first document."),
+        ("d2", "The second one."),
+    ]
+    assert found.queries == {"q1": "which is first?"}
+    assert found.qrels == {"q1": {"d1": 2, "d2": 0}}
+    assert found.problems() == ()
+    with pytest.raises(ResourceNotFound, match="ir_datasets has no dataset 'no/such'"):
+        ir_dataset("no/such")
+
+
+def test_the_package_offers_its_names() -> None:
+    import ragvec.evaluation as package
+
+    for name in package.__all__:
+        assert callable(getattr(package, name)) or isinstance(getattr(package, name), type)
+    assert dir(package) == sorted(package.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = package.nothing

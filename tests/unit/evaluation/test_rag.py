@@ -6,7 +6,7 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from ragvec.errors import InvalidRequest
-from ragvec.evaluation.judge import judge
+from ragvec.evaluation.llm_judge import judge
 from ragvec.evaluation.rag import (
     RagSample,
     answer_containment,
