@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,10 @@ from ragvec.kendra.limits import Limits
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.problems import unexpected
 from ragvec.limits import FileLimits
-from ragvec.pipeline.documents import Document
+from ragvec.pipeline.documents import Document, Failure
+from ragvec.pipeline.loaders.builder import Extract
 from ragvec.pipeline.loaders.formats import SUFFIXES, file_type, read_file
+from ragvec.pipeline.loaders.place import Place
 from ragvec.pipeline.passages import DATA_SOURCE_ID, DOCUMENT_TITLE, FILE_TYPE, AttributeType
 from ragvec.pipeline.reading import Reader
 
@@ -37,10 +38,12 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
     "XML": (".html", "xml"),
     "XSLT": (".html", "xslt"),
     "JSON": (".txt", "jsonl"),
+    "PPT": (".pptx", "pptx"),
+    "RTF": (".rtf", "rtf"),
+    "MS_EXCEL": (".xlsx", "xlsx"),
 }
-_UNREADABLE = ("PPT", "RTF", "MS_EXCEL")
 
-CONTENT_TYPES = (*_SUFFIXES, *_UNREADABLE)
+CONTENT_TYPES = tuple(_SUFFIXES)
 """Kendra's content types."""
 
 _OTHER_NAMES = {
@@ -49,11 +52,9 @@ _OTHER_NAMES = {
     ".xsl": "XSLT",
     ".xslt": "XSLT",
     ".ppt": "PPT",
-    ".pptx": "PPT",
-    ".rtf": "RTF",
     ".xls": "MS_EXCEL",
-    ".xlsx": "MS_EXCEL",
 }
+_PARTS = {b"xl/workbook.xml": "MS_EXCEL", b"ppt/presentation.xml": "PPT"}
 _ID = 2048
 _TITLE = 1000
 _FIELD = 200
@@ -88,14 +89,12 @@ class DocumentReader:
         most = limits.document_text
         self._files = FileLimits() if most is None else FileLimits(characters=most)
         self._reader = Reader(self._files)
-        self._folder = tempfile.TemporaryDirectory(prefix="ragvec-")
 
     def __enter__(self) -> DocumentReader:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._reader.close()
-        self._folder.cleanup()
 
     def read(self, members: Mapping[str, Any], *, path: str) -> Document:
         """The document that the members describe.
@@ -117,10 +116,7 @@ class DocumentReader:
         if not after.content:
             # What is left of it is its title, by which it can be found, and its attributes.
             return Document(id=document_id, text=title, title=title, file_type=stored_type, stored=stored | access)
-        file = Path(self._folder.name) / f"document{suffix}"
-        file.write_bytes(content)
-        # A process of its own guards against parsers; plain text needs none.
-        extract = read_file(file, suffix, limits=self._files) if suffix == ".txt" else self._reader.read(file, suffix)
+        extract = self._extracted(content, suffix)
         most = self._limits.document_text
         size = len(extract.text.encode(errors="replace"))
         if most is not None and size > most:
@@ -135,6 +131,16 @@ class DocumentReader:
             notes=extract.notes,
             stored=stored | access,
         )
+
+    def _extracted(self, content: bytes, suffix: str) -> Extract | Document:
+        """What is read out of the content. A process of its own guards against parsers; plain text needs none."""
+        if suffix == ".txt":
+            return read_file(content, suffix, limits=self._files)
+        found = list(self._reader.documents(content, Place("", "", ""), suffix))
+        (document,) = found  # none of these formats holds several
+        if isinstance(document, Failure):
+            raise DocumentError(document.reason)
+        return document
 
     def _attributes(self, given: Any, *, path: str) -> dict[str, Any]:
         stored: dict[str, Any] = {}
@@ -208,9 +214,6 @@ def _content_type(members: Mapping[str, Any], content: bytes, name: str, *, path
     """The content type that is given, or else that of the file's name, or else what the content looks like."""
     given = members.get("ContentType")
     kind = choice(members, "ContentType", CONTENT_TYPES, path=path) if given is not None else _named_type(name)
-    if kind in _UNREADABLE:
-        readable = ", ".join(_SUFFIXES)
-        raise DocumentError(f"Expected one of {readable}, got {kind}: there is no reader of it - at `{path}`")
     return kind or _looks_like(content)
 
 
@@ -218,15 +221,18 @@ def _named_type(name: str) -> str:
     """The content type that a file's name tells, empty when it tells none."""
     suffix = Path(name).suffix.lower()
     if suffix in SUFFIXES:
-        return next(kind for kind, (_, stored) in _SUFFIXES.items() if stored == file_type(suffix))
+        return next((kind for kind, (_, stored) in _SUFFIXES.items() if stored == file_type(suffix)), "")
     return _OTHER_NAMES.get(suffix, "")
 
 
 def _looks_like(content: bytes) -> str:
     if content.startswith(b"%PDF-"):
         return "PDF"
+    if content.startswith(b"{\\rtf"):
+        return "RTF"
     if content.startswith(b"PK\x03\x04"):
-        return "MS_WORD"
+        # The names of the parts stand in the archive as they are.
+        return next((kind for part, kind in _PARTS.items() if part in content), "MS_WORD")
     head = content[:_SNIFFED].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<!doctype html", b"<html")):
         return "HTML"

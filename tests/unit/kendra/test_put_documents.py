@@ -128,7 +128,7 @@ def test_what_is_at_fault_fails_alone(filed: tuple[Client, str]) -> None:
     assert "Expected exactly one of Blob and S3Path, got both" in failed["both"]
     assert "Expected exactly one of Blob and S3Path, got none" in failed["nothing"]
     assert "got an empty document" in failed["empty"]
-    assert "got PPT: there is no reader of it" in failed["slides"]
+    assert "Expected a pptx presentation, got a file that cannot be read as one" in failed["slides"]
     assert "There is no access control configuration with the id none" in failed["acl"]
     assert set(found(filed)) == {"good"}
 
@@ -251,3 +251,27 @@ def test_what_is_not_offered_is_refused_by_name(client: Client, method: str) -> 
 
 def test_there_are_no_data_sources(client: Client, ferries: Index) -> None:
     assert client.list_data_sources(IndexId=ferries.uid)["SummaryItems"] == []
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "seen"])
+def test_office_formats_are_read_told_of_or_not(filed: tuple[Client, str], told: bool) -> None:
+    import openpyxl
+    import pptx
+
+    book, slides = openpyxl.Workbook(), pptx.Presentation()
+    book.active.append(["line", "fare"])
+    book.active.append(["ferry", "9 crowns"])
+    slide = slides.slides.add_slide(slides.slide_layouts[1])
+    slide.shapes.title.text, slide.placeholders[1].text = "Timetable", "The ferry leaves at noon."
+    blobs = {"MS_EXCEL": io.BytesIO(), "PPT": io.BytesIO(), "RTF": io.BytesIO(rb"{\rtf1\ansi The ferry is late.\par}")}
+    book.save(blobs["MS_EXCEL"])
+    slides.save(blobs["PPT"])
+    documents = [
+        {"Id": kind, "Blob": blob.getvalue(), **({"ContentType": kind} if told else {})} for kind, blob in blobs.items()
+    ]
+    assert put(filed, *documents) == {}
+    assert set(found(filed)) == set(blobs)
+    client, uid = filed
+    records = [record.metadata or {} for record in client.store.index_by_uid(uid).iter()]
+    stored = {metadata["_document_id"]: metadata["_file_type"] for metadata in records}
+    assert stored == {"MS_EXCEL": "xlsx", "PPT": "pptx", "RTF": "rtf"}
