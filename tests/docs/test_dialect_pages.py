@@ -1,4 +1,4 @@
-"""The Python in the pages on COS, OSS and TOS runs as it stands, against a server as the page starts it, and prints
+"""The Python in the pages on the vector services runs as it stands, against a server as the page starts it, and prints
 what is shown there."""
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PORT = "9000"
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 @pytest.mark.parametrize(
     ("name", "package"),
-    [("cos", "qcloud_cos"), ("oss", "alibabacloud_oss_v2"), ("tos", "tos")],
-    ids=["cos", "oss", "tos"],
+    [("s3vectors", "langchain_aws"), ("cos", "qcloud_cos"), ("oss", "alibabacloud_oss_v2"), ("tos", "tos")],
+    ids=["s3vectors", "cos", "oss", "tos"],
 )
 def test_the_examples_print_what_they_are_shown_to_print(name: str, package: str, tmp_path: Path) -> None:
     pytest.importorskip(package, reason=f"{package} is not installed")
