@@ -7,7 +7,7 @@ docs/dialects-oss.md tells which.
 from __future__ import annotations
 
 from ragvec.api.dialects import OSS, WireError
-from ragvec.errors import RagvecError
+from ragvec.errors import RagvecError, StoreBusy, StoreError, StoreReadOnly
 from ragvec.server import refusals
 from ragvec.server.dialects.shared import JSON, encode, told_code
 from ragvec.server.messages import HttpReply, HttpRequest
@@ -32,13 +32,20 @@ _REFUSALS: dict[type[RagvecError], WireError] = {
     refusals.RequestTimeout: WireError(400, "RequestTimeout"),
 }
 _INTERNAL = "We encountered an internal error. Please try again."
+_STORE: dict[type[RagvecError], str] = {
+    StoreBusy: "The service is busy. Please try again.",
+    StoreReadOnly: "The store can only be read.",
+    StoreError: _INTERNAL,
+}
+"""Faults of the store are told without the names of its files, which are in the log of the server."""
 
 
 def oss_refusal(error: RagvecError, request: HttpRequest, *, operation: str, request_id: str) -> HttpReply:
     """The reply that tells `error`; `operation` is a name of the operations layer, "" where it is not known."""
     wire = told_code(error, OSS, _REFUSALS, operation=operation)
-    # What went wrong inside is for the log of the server, not for whoever asks.
-    message = _INTERNAL if wire.status == 500 else error.message
+    message = next((_STORE[kind] for kind in type(error).__mro__ if kind in _STORE), error.message)
+    if wire.status == 500:
+        message = _INTERNAL
     if operation == "CreateIndex":
         message = message.replace("/metadataConfiguration", "/metadata")
     described = {
