@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from ragvec.pipeline.chunk import Chunker
     from ragvec.pipeline.report import Report
     from ragvec.pipeline.run import Pipeline
-    from ragvec.store import Index
+    from ragvec.store import Index, Store
 
 __all__ = ["add"]
 
@@ -86,6 +88,16 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         "--remove-missing", action="store_true", help="remove documents of the index that the sources no longer have"
     )
     parser.add_argument(
+        "--dry-run", action="store_true", help="tell what would be done; nothing is embedded or written"
+    )
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="for another --embedder or --chunker: fill a new index beside the old one, which is searched until the "
+        "new one is complete and takes its place",
+    )
+    parser.add_argument("--no-cache", action="store_true", help="embed everything again, and keep no vectors")
+    parser.add_argument(
         "--glob", metavar="PATTERN", default="**/*", help="which files of a folder (default: %(default)s)"
     )
 
@@ -93,24 +105,42 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     if arguments.embedder is not None:
         _check_embedder(arguments.embedder)
+    if arguments.rebuild and arguments.dry_run:
+        raise UsageError("--dry-run: not with --rebuild; without that it tells what would be changed in the index")
     if arguments.chunker is not None and (arguments.chunk_tokens, arguments.overlap) != (None, None):
         raise UsageError(
             "--chunker: its numbers are in its name, as in tokens:256:32; without --chunk-tokens, --overlap"
         )
     documents = _documents(arguments.sources, attributes=arguments.attributes, glob=arguments.glob)
-    with writable_store(arguments.store) as store:
+    # Where there is no bar, the report for people says what the lines for a log would.
+    progress = not output.quiet and (output.json or sys.stderr.isatty())
+    with _store(arguments) as store:
         index = store.bucket(arguments.into.bucket).index(arguments.into.name)
-        report = _pipeline(index, arguments).run(
-            documents,
-            remove_missing=arguments.remove_missing,
-            # Where there is no bar, the report for people says what the lines for a log would.
-            progress=not output.quiet and (output.json or sys.stderr.isatty()),
-        )
+        pipeline = _pipeline(index, arguments)
+        if arguments.rebuild:
+            report = pipeline.rebuild(documents, remove_missing=arguments.remove_missing, progress=progress)
+        else:
+            report = pipeline.run(
+                documents,
+                remove_missing=arguments.remove_missing,
+                progress=progress,
+                dry_run=arguments.dry_run,
+            )
     output.show(
         {"index": str(arguments.into), "report": report},
         lambda console: _draw(console, report),
     )
     return 1 if report.failed and not report.documents else 0
+
+
+@contextmanager
+def _store(arguments: argparse.Namespace) -> Iterator[Store]:
+    """The store; for a dry run where there is none yet, an empty one that goes again."""
+    with ExitStack() as stack:
+        folder = arguments.store
+        if arguments.dry_run and not Path(folder).exists():
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ragvec-"))
+        yield stack.enter_context(writable_store(folder))
 
 
 def _draw(console: Console, report: Report) -> None:
@@ -128,11 +158,12 @@ def _pipeline(index: Index, arguments: argparse.Namespace) -> Pipeline:
     if embedder is None and index.exists():
         embedder = embedder_name(index)
     text = None if arguments.text == "none" else arguments.text
-    pipeline = Pipeline(index=index, chunker=arguments.chunker, embedder=embedder, text=text)
+    cache = not arguments.no_cache
+    pipeline = Pipeline(index=index, chunker=arguments.chunker, embedder=embedder, text=text, cache=cache)
     if arguments.chunk_tokens is None and arguments.overlap is None:
         return pipeline
     chunker = _chunker(pipeline, arguments)
-    return Pipeline(index=index, embedder=pipeline.embedder, chunker=chunker, text=text)
+    return Pipeline(index=index, embedder=pipeline.embedder, chunker=chunker, text=text, cache=cache)
 
 
 def _check_embedder(name: str) -> None:
