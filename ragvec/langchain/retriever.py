@@ -9,9 +9,12 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
+from ragvec.langchain.parents import parent_documents
 from ragvec.langchain.vectorstore import BUCKET, NAME, RagvecVectorStore
 
 __all__ = ["RagvecRetriever"]
+
+_PASSAGES_A_PARENT = 4
 
 
 class RagvecRetriever(BaseRetriever):
@@ -21,7 +24,8 @@ class RagvecRetriever(BaseRetriever):
     written by `langchain_core.load.dumps` and read again, and opens its store when it is first asked. `embedding` is
     as for `RagvecVectorStore`. `mode` is "hybrid" (words and vector together), "dense" or "text". Documents carry their
     score in their metadata under `score_key`, unless that is None: fused or BM25 (higher is better), or the distance
-    in "dense" (lower is nearer).
+    in "dense" (lower is nearer). With `parents`, for an index that the pipeline filled with small passages of larger
+    parts (the chunker "parents:…"), the documents are the `k` best of those parts.
     """
 
     vectorstore: RagvecVectorStore | None = Field(default=None, exclude=True)
@@ -33,6 +37,7 @@ class RagvecRetriever(BaseRetriever):
     k: int = Field(default=4, ge=1)
     filter: Any = None
     score_key: str | None = None
+    parents: bool = False
     search_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     _opened: RagvecVectorStore | None = PrivateAttr(default=None)
@@ -84,7 +89,11 @@ class RagvecRetriever(BaseRetriever):
         }
         if mode not in searches:
             raise ValueError(f"Expected `mode` hybrid, dense or text, got {mode!r}")
-        found = searches[mode](query, k, filter=where, **options)
+        if self.parents:
+            passages = searches[mode](query, _PASSAGES_A_PARENT * k, filter=where, **options)
+            found = parent_documents(self.store.table, passages, most=k)
+        else:
+            found = searches[mode](query, k, filter=where, **options)
         if self.score_key is None:
             return [document for document, _ in found]
         return [

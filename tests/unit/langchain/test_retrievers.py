@@ -135,3 +135,24 @@ def test_the_query_layer_answers_by_who_asks(query_index: ragvec.QueryIndex) -> 
     assert {document.metadata["document_id"] for document in seen} == {"open", "secret"}
     board = RagvecQueryRetriever(query_index=query_index, user="ann", groups=("board",), where={"department": "hr"})
     assert [document.metadata["document_id"] for document in board.invoke("salary")] == ["open"]
+
+
+def test_small_passages_lead_to_the_larger_parts_they_were_cut_from(tmp_path: Path) -> None:
+    steps = " ".join(f"Step {number} has a note on step {number}." for number in range(1, 13))
+    closing = "Lock the door. Take the key with you. Switch off the light."
+    text = f"OPENING\n\n{steps}\n\nCLOSING\n\n{closing}\n"
+    with ragvec.Store(tmp_path / "parents") as store:
+        handle = store.bucket("docs").index("manual")
+        ragvec.Pipeline(index=handle, embedder="hashing:256", chunker="parents:60:12").run(
+            [{"id": "manual", "text": text, "room": "A1"}], progress=False
+        )
+        vectors = RagvecVectorStore(handle)
+        small = RagvecRetriever(vectorstore=vectors, mode="text", k=2).invoke("who takes the key?")
+        large = RagvecRetriever(vectorstore=vectors, mode="text", k=2, parents=True).invoke("who takes the key?")
+    assert len({document.page_content for document in large}) == len(large) <= 2
+    best = large[0]
+    assert small[0].page_content in best.page_content
+    assert len(best.page_content) > len(small[0].page_content)
+    assert text[best.metadata["_begin"] : best.metadata["_end"]] == best.page_content
+    assert best.metadata["room"] == "A1"
+    assert "_parent" not in best.metadata
