@@ -21,7 +21,7 @@ from ragvec.kendra.attributes import Schema
 from ragvec.kendra.configuration import configuration_of
 from ragvec.kendra.embedders import embedder_for
 from ragvec.kendra.faqs.manage import add_faq_rows
-from ragvec.kendra.itemize import passage_items, search_results
+from ragvec.kendra.itemize import passage_items, search_results, with_parents
 from ragvec.kendra.items import new_query_id
 from ragvec.kendra.learn.journal import record
 from ragvec.kendra.limits import NATIVE
@@ -46,6 +46,7 @@ from ragvec.kendra.retrieve import find_passages
 from ragvec.kendra.settings import Settings
 from ragvec.kendra.stages import understood
 from ragvec.kendra.where import attribute_condition
+from ragvec.pipeline.parents import parent_of_each
 from ragvec.pipeline.passages import ATTRIBUTES_PROPERTY, EMBEDDER_PROPERTY
 from ragvec.protocols import Embedder
 from ragvec.store import Index
@@ -170,8 +171,12 @@ class QueryIndex:
         groups: Sequence[str] | None = None,
         token: str | None = None,
         boost: Boosts | None = None,
+        parents: bool = False,
     ) -> Passages:
         """The passages found for `text`, best first; several may come from one document, none repeats most of another.
+
+        With `parents` those that were cut from a larger passage (by a chunker "parents") are replaced by it, with its
+        text and place; each comes once, at its best passage, so that a page may have fewer than `page_size`.
 
         Parameters and errors are those of `search`.
         """
@@ -190,7 +195,9 @@ class QueryIndex:
             token=token,
             boost=boost,
         )
-        return passage_items(find_passages(opened, request), schema=schema, scale=opened.scale)
+        outcome = find_passages(opened, request)
+        items = passage_items(outcome, schema=schema, scale=opened.scale)
+        return with_parents(items, parent_of_each(self.index, outcome.items)) if parents else items
 
     def explain(
         self,

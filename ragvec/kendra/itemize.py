@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from ragvec.kendra.items import item_id
 from ragvec.kendra.limits import Limits
 from ragvec.kendra.relevance import Scale
 from ragvec.kendra.results import Passages, SearchResults
+from ragvec.pipeline.parents import GAP, PARENT, Parent
 from ragvec.pipeline.passages import (
     BEGIN,
     DOCUMENT_ID,
@@ -30,9 +31,9 @@ from ragvec.pipeline.passages import (
     TEXT,
 )
 
-__all__ = ["passage_items", "search_results"]
+__all__ = ["passage_items", "search_results", "with_parents"]
 
-_NOT_ATTRIBUTES = frozenset({DOCUMENT_ID, PASSAGE, PASSAGES, BEGIN, END, PAGE_NUMBER, HEADING, TEXT, HASH})
+_NOT_ATTRIBUTES = frozenset({DOCUMENT_ID, PASSAGE, PASSAGES, BEGIN, END, PAGE_NUMBER, HEADING, TEXT, HASH, PARENT, GAP})
 
 
 def search_results(
@@ -75,6 +76,18 @@ def passage_items(outcome: Outcome, *, schema: Schema, scale: Scale) -> Passages
         )
         for found in outcome.items
     )
+
+
+def with_parents(items: Passages, parents: Sequence[Parent | None]) -> Passages:
+    """The same with the text and place of each one's parent, each parent once."""
+    taken: dict[Any, PassageItem] = {}
+    for item, parent in zip(items, parents, strict=True):
+        if parent is None:
+            taken.setdefault((item.document_id, item.begin, item.end), item)
+            continue
+        larger = msgspec.structs.replace(item, text=parent.text, begin=parent.begin, end=parent.end)
+        taken.setdefault((parent.document_id, parent.begin, parent.end), larger)
+    return Passages(taken.values())
 
 
 class _Maker(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -10,7 +10,7 @@ import msgspec
 from ragvec.pipeline.passages import BEGIN, DOCUMENT_ID, END, HASH, PASSAGE, TEXT, passage_key
 from ragvec.types import Record
 
-__all__ = ["GAP", "PARENT", "Parent", "parents_of"]
+__all__ = ["GAP", "PARENT", "Parent", "parent_of_each", "parents_of"]
 
 PARENT = "_parent"
 """Where the parent of a passage begins and ends in the document, and which passages are its: [first, after)."""
@@ -47,13 +47,22 @@ def parents_of(index: _Passages, found: Iterable[_Found]) -> list[Parent]:
     Passages of another version of the document, written meanwhile, are left out of a text; it is then that of the
     passage itself.
     """
-    wanted = [item.metadata for item in found if item.metadata is not None and DOCUMENT_ID in item.metadata]
-    spans = {(at[DOCUMENT_ID], *_span(at)): at for at in reversed(wanted)}
-    order = dict.fromkeys((at[DOCUMENT_ID], *_span(at)) for at in wanted)
-    keys = {key: [passage_key(key[0], number) for number in range(*_numbers(spans[key]))] for key in order}
-    every = list(dict.fromkeys(name for names in keys.values() for name in names))
-    records = {record.key: record.metadata or {} for record in index.get(every, data=False)} if every else {}
-    return [_parent(spans[key], [records.get(name, {}) for name in keys[key]]) for key in order]
+    return list(dict.fromkeys(parent for parent in parent_of_each(index, found) if parent is not None))
+
+
+def parent_of_each(index: _Passages, found: Iterable[_Found]) -> list[Parent | None]:
+    """The parent of each passage that was found, as `parents_of` tells; None for what the pipeline did not write."""
+    every = [item.metadata or {} for item in found]
+    keys = [
+        [passage_key(at[DOCUMENT_ID], number) for number in range(*_numbers(at))] if DOCUMENT_ID in at else []
+        for at in every
+    ]
+    wanted = list(dict.fromkeys(name for names in keys for name in names))
+    records = {record.key: record.metadata or {} for record in index.get(wanted, data=False)} if wanted else {}
+    return [
+        _parent(at, [records.get(name, {}) for name in names]) if names else None
+        for at, names in zip(every, keys, strict=True)
+    ]
 
 
 def _parent(found: Mapping[str, Any], children: list[Mapping[str, Any]]) -> Parent:

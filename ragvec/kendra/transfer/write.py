@@ -17,6 +17,7 @@ from ragvec.kendra.access.lists import ACL_CONFIGURATION, ACL_LEVELS
 from ragvec.kendra.attributes import Schema, plain_value
 from ragvec.kendra.index import QueryIndex
 from ragvec.kendra.transfer.forms import METADATA_SUFFIX, StrPath
+from ragvec.pipeline.parents import GAP, PARENT
 from ragvec.pipeline.passages import (
     ACL_ALLOW,
     ACL_DENY,
@@ -38,7 +39,21 @@ from ragvec.store import Index
 __all__ = ["write_documents"]
 
 _NOT_ATTRIBUTES = frozenset(
-    {DOCUMENT_ID, DOCUMENT_TITLE, FILE_TYPE, PASSAGE, PASSAGES, BEGIN, END, PAGE_NUMBER, HEADING, TEXT, HASH}
+    {
+        DOCUMENT_ID,
+        DOCUMENT_TITLE,
+        FILE_TYPE,
+        PASSAGE,
+        PASSAGES,
+        BEGIN,
+        END,
+        PAGE_NUMBER,
+        HEADING,
+        TEXT,
+        HASH,
+        PARENT,
+        GAP,
+    }
 )
 _LONGEST_PART = 200
 

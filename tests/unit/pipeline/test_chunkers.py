@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragvec.errors import DocumentError, InvalidRequest
+from ragvec.kendra.index import QueryIndex
 from ragvec.pipeline.chunk import Chunk, Chunker, StructureChunker
 from ragvec.pipeline.chunkers import (
     CHUNKERS,
@@ -203,6 +204,28 @@ def test_hits_give_the_parents_that_they_were_cut_from(tmp_path: Path) -> None:
             assert parent.document_id == "e" or text[parent.begin : parent.end] == parent.text
         everything = parents_of(index, index.iter())
         assert {parent.text for parent in everything} == whole | {"Short."}
+
+
+def test_passages_of_the_query_layer_give_their_parents_too(tmp_path: Path) -> None:
+    steps = "\n\n".join(f"Step {number} has a note on step {number}." for number in range(30))
+    text = f"# Opening\n\n{steps}\n\n# Closing\n\nLock the door. Take the key with you. Switch off the light."
+    with Store(tmp_path) as store:
+        index = store.bucket("work").index("notes")
+        Pipeline(index=index, embedder=EMBEDDER, chunker="parents:60:10").run(
+            [document(text, attributes={"team": "x"})], progress=False
+        )
+        asked = QueryIndex(index)
+        (small,) = asked.retrieve("who takes the key?", page_size=1)
+        (large,) = asked.retrieve("who takes the key?", page_size=1, parents=True)
+        assert (small.text, text[small.begin : small.end]) == ("Take the key with you.", small.text)
+        assert large.text == text[large.begin : large.end] == text[text.index("# Closing") :]
+        assert small.attributes == large.attributes
+        assert small.attributes["team"] == "x"
+        assert not {PARENT, GAP} & set(small.attributes)
+        every = asked.retrieve("step note", page_size=50, parents=True)
+        assert len({(item.begin, item.end) for item in every}) == len(every) < 30
+        (document_item,) = asked.search("who takes the key?")
+        assert not {PARENT, GAP} & set(document_item.attributes)
 
 
 def test_passages_without_parents_are_their_own(tmp_path: Path) -> None:
