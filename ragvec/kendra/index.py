@@ -24,6 +24,7 @@ from ragvec.kendra.faqs.manage import add_faq_rows
 from ragvec.kendra.itemize import passage_items, search_results, with_parents
 from ragvec.kendra.items import new_query_id
 from ragvec.kendra.learn.journal import record
+from ragvec.kendra.learning import Learning
 from ragvec.kendra.limits import NATIVE
 from ragvec.kendra.notes import Notes
 from ragvec.kendra.problems import shown, unexpected
@@ -54,7 +55,7 @@ from ragvec.store import Index
 __all__ = ["QueryIndex"]
 
 
-class QueryIndex:
+class QueryIndex(Learning):
     """Search by text in an index that the pipeline filled.
 
     `embedder` is needed only where the one that filled the index cannot be had by its name; it is given as to the
@@ -281,6 +282,17 @@ class QueryIndex:
             overrides=boosts_of(boost, schema),
             user=user,
         )
+
+    def condition(
+        self,
+        where: Mapping[str, Any] | Filter | None = None,
+        *,
+        user: str | None = None,
+        groups: Sequence[str] | None = None,
+        token: str | None = None,
+    ) -> Filter:
+        """What `search` lets be found under these, as a filter for `Index.query` and the like. Raises as `search`."""
+        return conjunction(self._condition(where, self.schema), self._access(user=user, groups=groups, token=token))
 
     def opened(self) -> Search:
         """What one search works with: fields, settings and scale as they are now."""

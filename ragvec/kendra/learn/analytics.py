@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
+from ragvec.extras import require
 from ragvec.filters.nodes import Eq
 from ragvec.kendra.learn.feedback import Vote, votes
 from ragvec.kendra.learn.journal import Asked, asked
 from ragvec.kendra.notes import Notes
 from ragvec.pipeline.passages import PASSAGE
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["INTERVALS", "METRICS", "TOP", "Interval", "Metric", "Report", "bounds", "report"]
 
@@ -48,6 +52,12 @@ class Report(msgspec.Struct, frozen=True):
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The table as a DataFrame. Raises MissingExtra: pandas is not installed."""
+        frames = require("pandas", extra="notebook", purpose="to_pandas()")
+        frame: pandas.DataFrame = frames.DataFrame(list(self.rows), columns=list(self.columns))
+        return frame
 
 
 def bounds(interval: Interval, *, now: float) -> tuple[datetime, datetime]:

@@ -27,11 +27,13 @@ from ragvec.pipeline.passages import DOCUMENT_ID, PASSAGE, TEXT, passage_key
 from ragvec.text.words import words
 
 if TYPE_CHECKING:
+    from ragvec.kendra.attributes import Schema
     from ragvec.store import Index
 
 __all__ = [
     "LONGEST",
     "SHORTEST",
+    "SUGGESTIBLE",
     "Config",
     "Suggestion",
     "Value",
@@ -40,11 +42,15 @@ __all__ = [
     "config_of",
     "suggested_queries",
     "suggested_values",
+    "suggestible_fields",
     "suggestible_queries",
 ]
 
 SHORTEST, LONGEST = 2, 60
 """How many characters may have been typed."""
+
+SUGGESTIBLE = ("STRING_VALUE", "STRING_LIST_VALUE")
+"""The types of fields whose values may be suggested."""
 
 _NOTE = "suggestions"
 _DAY = 86_400.0
@@ -223,6 +229,19 @@ def _visible(index: Index, documents: set[str], seen: Filter) -> set[str]:
         rows = beside.iter(where=And((In(DOCUMENT_ID, tuple(rest)), seen)))
         visible |= {str(row.metadata[DOCUMENT_ID]) for row in rows if row.metadata}
     return visible
+
+
+def suggestible_fields(notes: Notes, schema: Schema) -> tuple[str, ...]:
+    """The fields whose values are suggested, in order: searchable ones of text, unless the configuration says otherwise
+    of one."""
+    suggestible = config_of(notes).suggestible
+    return tuple(
+        sorted(
+            name
+            for name, field in schema.fields.items()
+            if field.type in SUGGESTIBLE and suggestible.get(name, field.searchable)
+        )
+    )
 
 
 def suggested_values(

@@ -14,12 +14,14 @@ from ragvec.kendra.filters import compile_filter
 from ragvec.kendra.index import QueryIndex
 from ragvec.kendra.learn.members import at, choice, flag, mapping, mappings, text, texts, whole
 from ragvec.kendra.learn.suggestions import (
+    SUGGESTIBLE,
     Suggestion,
     change_config,
     clear,
     config_of,
     suggested_queries,
     suggested_values,
+    suggestible_fields,
     suggestible_queries,
 )
 from ragvec.kendra.limits import Limits
@@ -37,7 +39,6 @@ _TYPES = ("QUERY", "DOCUMENT_ATTRIBUTES")
 _MOST_DAYS = 3650
 _MOST_USES = 10_000
 _NAME = 200
-_OF_TEXT = ("STRING_VALUE", "STRING_LIST_VALUE")
 
 
 class SuggestionOperations(Operations):
@@ -114,7 +115,7 @@ class SuggestionOperations(Operations):
     ) -> list[dict[str, Any]]:
         schema, notes = target.schema, Notes(target.index)
         held = config_of(notes)
-        names = _attributes(config, schema, held.suggestible, limits=self.settings.limits)
+        names = _attributes(config, schema, notes, limits=self.settings.limits)
         additional: tuple[Field, ...] = ()
         if "AdditionalResponseAttributes" in config:
             path = f"{_CONFIG}.AdditionalResponseAttributes"
@@ -220,25 +221,19 @@ def _suggestion_type(members: Mapping[str, Any]) -> str:
     return choice({"SuggestionTypes": kinds[0]}, "SuggestionTypes", _TYPES)
 
 
-def _attributes(
-    config: Mapping[str, Any], schema: Schema, suggestible: Mapping[str, bool], *, limits: Limits
-) -> tuple[str, ...]:
+def _attributes(config: Mapping[str, Any], schema: Schema, notes: Notes, *, limits: Limits) -> tuple[str, ...]:
     """The attributes whose values are suggested: those asked for, or else all that can be."""
-    possible = {
-        name
-        for name, field in schema.fields.items()
-        if field.type in _OF_TEXT and suggestible.get(name, field.searchable)
-    }
+    possible = suggestible_fields(notes, schema)
     if "SuggestionAttributes" not in config:
-        return tuple(sorted(possible))
+        return possible
     path = f"{_CONFIG}.SuggestionAttributes"
     names = texts(config, "SuggestionAttributes", least=1, most=limits.suggestion_attributes, longest=_NAME, path=path)
     for name in names:
         field = schema.field(name, path=path)
         if name not in possible:
-            why = f"of type {field.type}" if field.type not in _OF_TEXT else "not suggestable"
+            why = f"of type {field.type}" if field.type not in SUGGESTIBLE else "not suggestable"
             raise InvalidRequest(
-                f"The field {name!r} is {why} - at `{path}`; there are {', '.join(sorted(possible)) or 'none'}",
+                f"The field {name!r} is {why} - at `{path}`; there are {', '.join(possible) or 'none'}",
                 path=path,
             )
     return tuple(dict.fromkeys(names))
@@ -256,7 +251,7 @@ def _attribute_changes(members: Mapping[str, Any], schema: Schema) -> dict[str, 
             path = f"{_CONFIG}.{place}"
             field = schema.field(text(entry, "AttributeName", most=_NAME, path=f"{path}.AttributeName"), path=path)
             on = flag(entry, "Suggestable", path=f"{path}.Suggestable")
-            if on and field.type not in _OF_TEXT:
+            if on and field.type not in SUGGESTIBLE:
                 raise unexpected("a field of text or of a list of texts", field.type, path=path)
             suggestible[field.name] = on
         changes["suggestible"] = suggestible
