@@ -116,6 +116,16 @@ def test_every_operation_answers_as_the_client_of_this_process(server: Serving, 
     assert {client.meta.method_to_api_mapping[method] for method, _ in theirs} == set(OFFERED)
 
 
+def test_the_endpoint_of_the_environment_and_a_path_before_it_are_kept(
+    server: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KENDRA", f"{server.url}/pre/fix")
+    keys = {"aws_access_key_id": OWNER.access_key, "aws_secret_access_key": OWNER.secret_key}
+    client = boto3.client("kendra", region_name=REGION, **keys)
+    assert client.meta.endpoint_url == f"{server.url}/pre/fix"
+    assert client.list_indices()["IndexConfigurationSummaryItems"]
+
+
 @pytest.mark.parametrize("method", sorted(REFUSED))
 def test_what_is_not_offered_is_refused_by_name(server: Serving, method: str) -> None:
     client = client_of(server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragvec.api.dialects import COS, OSS, S3, TOS, Dialect
-from ragvec.errors import InvalidPolicy
+from ragvec.errors import InvalidPolicy, InvalidRequest
+from ragvec.server.credentials import read_credentials
 from ragvec.server.policy.grammar import check_bucket_policy, check_user_policy, read_policy
 from ragvec.server.users import User
 from tests.unit.server.policy_cases import ACCOUNT, OTHER, REGION, Desk, allow, document, user
@@ -246,6 +248,28 @@ def test_policies_of_users() -> None:
             check_user_policy(json.dumps(wrong))
     with pytest.raises(InvalidPolicy, match="no JSON"):
         check_user_policy("{")
+
+
+def test_a_credentials_file_with_a_policy_that_is_none_is_refused(tmp_path: Path) -> None:
+    head = f'[[users]]\nname = "ana"\naccount = "{ACCOUNT}"\naccess_key = "a"\nsecret_key = "s"\n'
+    file = tmp_path / "users.toml"
+    statement = '[{Effect = "Allow", Action = "s3vectors:*", Resource = "*"}]'
+    file.write_text(f'{head}policies = [{{Version = "2012-10-17", Statement = {statement}}}]')
+    (ana,) = read_credentials(file)
+    assert json.loads(ana.policies[0]) == document(allow("s3vectors:*"))
+    for wrong, message in (
+        (statement.replace("s3vectors:*", "s3vectors:Nothing"), "an unknown action 's3vectors:Nothing'"),
+        (statement.replace("Allow", "Perhaps"), "an unknown effect 'Perhaps'"),
+        (statement.replace("Effect", 'Principal = "*", Effect'), "principals, which a policy of a user has not"),
+    ):
+        file.write_text(f"{head}policies = [{{Statement = {wrong}}}]")
+        with pytest.raises(InvalidRequest, match=r"users\[0\] \(ana\): policies: The policy has ") as caught:
+            read_credentials(file)
+        assert message in caught.value.message
+    twice = json.dumps(document(allow()))[:-1] + ', "Statement": []}'
+    file.write_text(f"{head}policies = ['{twice}']")
+    with pytest.raises(InvalidRequest, match="a member of an object twice"):
+        read_credentials(file)
 
 
 json_values = st.recursive(
