@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from ragvec.kendra.found import Table
     from ragvec.kendra.hits import AnswerItem, FaqItem, Item, PassageItem
 
-__all__ = ["html_answer", "html_block", "html_faq", "html_item", "html_items", "html_passage", "html_said"]
+__all__ = [
+    "html_answer",
+    "html_block",
+    "html_faq",
+    "html_item",
+    "html_items",
+    "html_passage",
+    "html_said",
+    "value_text",
+]
 
 _LINKED = ("http://", "https://")
 """Links to anything else either run code when they are clicked, or, to a file, do nothing in a page from a server."""
@@ -148,11 +157,15 @@ def _marked(text: str, spans: Sequence[Span]) -> str:
 
 
 def _value(value: object) -> str:
-    """A value for people, escaped, its beginning where it is long."""
+    return html.escape(value_text(value))
+
+
+def value_text(value: object) -> str:
+    """A value for people, not escaped, its beginning where it is long."""
     if isinstance(value, datetime):
         text = f"{value:%Y-%m-%d}" if value.time() == time() else f"{value:%Y-%m-%d %H:%M}"
     elif isinstance(value, bool):
         text = "yes" if value else "no"
     else:
         text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-    return html.escape(text if len(text) <= _VALUE else text[: _VALUE - 1] + "…")
+    return text if len(text) <= _VALUE else text[: _VALUE - 1] + "…"
