@@ -52,6 +52,7 @@ bench: setup
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.run $(BENCH_FLAGS)
 	@$(if $(FULL),for name in quality filters segments store; do $(BIN)/python benchmarks/$$name.py || exit 1; done)
+	@$(if $(FULL),for name in text quality_hybrid kendra answers; do $(BIN)/python -m benchmarks.$$name || exit 1; done)
 
 clean:
 	rm -rf $(VENV) $(DEMO_STORE)
