@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -328,3 +329,28 @@ def test_a_policy_of_any_service_counts_for_all(server: Serving, service: str, w
             assert reads(server, OWNER) == refused
         finally:
             catalog.delete_policy(DOCS)
+
+
+def test_every_worker_goes_by_a_policy_at_once(tmp_path: Path) -> None:
+    with serving(tmp_path / "store", users=(OWNER, ANA), workers=2, dialects="s3vectors") as running:
+        owner = boto(running)
+        owner.create_vector_bucket(vectorBucketName=DOCS)
+        # Connections of their own, so that both workers answer.
+        clients = [boto(running, ANA) for _ in range(8)]
+
+        def allowed() -> set[bool]:
+            seen = set()
+            for client in clients:
+                try:
+                    client.get_vector_bucket(vectorBucketName=DOCS)
+                    seen.add(True)
+                except client.exceptions.AccessDeniedException:
+                    seen.add(False)
+            return seen
+
+        for _ in range(3):
+            assert allowed() == {False}
+            text = document(allow("s3vectors:GetVectorBucket", Principal="*"))
+            owner.put_vector_bucket_policy(vectorBucketName=DOCS, policy=text)
+            assert allowed() == {True}
+            owner.delete_vector_bucket_policy(vectorBucketName=DOCS)
