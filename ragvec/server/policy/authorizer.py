@@ -28,7 +28,8 @@ from ragvec.server.users import User
 __all__ = ["PolicyAuthorizer"]
 
 _NEVER_LOCKED_OUT = frozenset(f"s3vectors:{verb}vectorbucketpolicy" for verb in ("get", "put", "delete"))
-_KEPT = 4096
+_KEPT = 2048
+_LONGEST = 400
 _AWS = ("s3", "s3vectors", "kendra")
 
 
@@ -72,7 +73,9 @@ class PolicyAuthorizer:
 
     def _refusal(self, user: User, permission: Permission, text: str | None, *, client: str, secure: bool) -> str:
         """Why the user may not; "" if it may."""
-        own, bucket = self._weighed(user, permission.action, permission.resource, permission.bucket, text)
+        # What is longer names nothing that there is, and is not worth keeping.
+        resource, name = permission.resource[:_LONGEST], permission.bucket and permission.bucket[:_LONGEST]
+        own, bucket = self._weighed(user, permission.action, resource, name, text)
         circumstances = None
         if own.open or bucket.open:
             circumstances = self._circumstances(user, permission, client=client, secure=secure)

@@ -62,7 +62,7 @@ def _refuse_faults(document: Document) -> None:
         raise InvalidPolicy(f"The policy has {what} - at `{place}`", path="/policy")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def read_policy(text: str, *, attached: bool) -> Document:
     """Read a policy, `attached` to a user or to a bucket. Whatever is wrong with it is told in `faults`, never raised.
 

@@ -16,7 +16,7 @@ _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _WITH_DEFAULT = re.compile(r"\s*([^,]*?)\s*,\s*'([^']*)'\s*$")
 _PIECE = re.compile(r"[*?]|[^*?]+")
 _LITERALS = ("*", "?", "$")
-_CACHED = 4096
+_CACHED = 1024
 
 
 class NotUnderstood(Exception):
@@ -75,7 +75,6 @@ class Pattern:
         return tuple(parts)
 
 
-@lru_cache(maxsize=_CACHED)
 def glob(pattern: str, text: str) -> bool:
     """Whether all of `text` is as `pattern` says, in which only `*` and `?` mean something else than themselves."""
     return _matches(tuple(_pieces(pattern, wildcards=True)), text)
@@ -93,7 +92,6 @@ def _key_and_default(inner: str) -> tuple[str, str | None]:
     return (found[1], found[2]) if found else (inner.strip(), None)
 
 
-@lru_cache(maxsize=_CACHED)
 def _matches(parts: tuple[tuple[str, str], ...], text: str) -> bool:
     runs = _runs(parts)
     if len(runs) == 1:

@@ -79,7 +79,6 @@ def unaliased(action: str) -> str:
     return lowered
 
 
-@lru_cache(maxsize=4096)
 def action_is_known(pattern: str, *, elsewhere: bool = False) -> bool:
     """Whether a pattern of a policy means any action that there is here; with `elsewhere`, or may mean one of a service
     that is not here, or of which not all is."""
@@ -89,14 +88,12 @@ def action_is_known(pattern: str, *, elsewhere: bool = False) -> bool:
     return any(glob(lowered, known) for known in (*_MEANINGS, *_OF_ONE_SERVICE))
 
 
-@lru_cache(maxsize=4096)
 def index_of(resource: str, bucket: str) -> str | None:
     """The name of the index that the name of a resource within this bucket tells; None: it is the bucket's own."""
     found = re.search(rf"[:/]{re.escape(bucket)}/index/(.+)$", resource, re.DOTALL)
     return None if found is None else found[1]
 
 
-@lru_cache(maxsize=4096)
 def resources(resource: str, bucket: str | None, account: str, region: str) -> tuple[str, ...]:
     """The names of a bucket or an index in every service, as `resource` first; with `bucket` None, those of the account
     as a whole."""
