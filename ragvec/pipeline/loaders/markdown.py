@@ -9,7 +9,7 @@ from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import BlockKind
 from ragvec.pipeline.encodings import decode
 from ragvec.pipeline.loaders.builder import Extract, TextBuilder
-from ragvec.pipeline.loaders.plain import front_matter
+from ragvec.pipeline.loaders.front_matter import front_matter
 from ragvec.pipeline.loaders.source import Content, source_bytes
 from ragvec.pipeline.loaders.webpage import html_text
 
@@ -25,11 +25,11 @@ def load_markdown(content: Content, limits: FileLimits) -> Extract:
         DocumentError: it is no text, or a limit is passed. MissingExtra: markdown-it-py is not installed.
     """
     text, note = decode(source_bytes(content, limits))
-    attributes, body = front_matter(text)
+    attributes, body, left_out = front_matter(text)
     builder = TextBuilder(limits)
     add_markdown(body, builder, limits)
     title = attributes.pop("title", "") or builder.first_heading()
-    return builder.extract(title=str(title), attributes=attributes, notes=[note] if note else [])
+    return builder.extract(title=str(title), attributes=attributes, notes=[*([note] if note else []), *left_out])
 
 
 def add_markdown(text: str, builder: TextBuilder, limits: FileLimits) -> None:

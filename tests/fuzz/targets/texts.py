@@ -6,7 +6,7 @@ from ragvec.cli.output import beginning, clean, metadata_text, visible
 from ragvec.errors import DocumentError
 from ragvec.pipeline.chunk import StructureChunker
 from ragvec.pipeline.documents import Document, Failure
-from ragvec.pipeline.loaders.plain import front_matter
+from ragvec.pipeline.loaders.front_matter import front_matter
 from ragvec.pipeline.outline import outline
 from ragvec.pipeline.report import Report
 from ragvec.pipeline.sentences import sentence_starts

@@ -10,7 +10,7 @@ import pytest
 from ragvec.limits import FileLimits
 from ragvec.pipeline.documents import Document, Failure
 from ragvec.pipeline.load import load
-from ragvec.pipeline.loaders.plain import front_matter
+from ragvec.pipeline.loaders.front_matter import front_matter
 
 sys.path.insert(0, str(Path(__file__).parent))
 from formats import MARKDOWN, blocks_of, make_docx, make_pdf, only, plain_pdf
@@ -66,11 +66,65 @@ def test_front_matter_gives_title_and_attributes(tmp_path: Path) -> None:
 
 
 def test_what_only_looks_like_front_matter_is_text() -> None:
-    assert front_matter("--- \nnot closed: x") == ({}, "--- \nnot closed: x")
+    assert front_matter("--- \nnot closed: x") == ({}, "--- \nnot closed: x", ())
     assert front_matter("---\ndraft: true\nrate: 0.5\nnested:\n  deep: 1\n---\nx") == (
         {"draft": True, "rate": 0.5},
         "x",
+        ("front matter: 'nested' left out: expected text, number, boolean, date or list of texts",),
     )
+
+
+PLAIN = """title: "Rules: of the quay"   # not a part of it
+# a comment
+author: O'Hara
+motto: 'it''s # fine'
+escaped: "tab\\t\\u00e9"
+draft: false
+count: 12
+rate: -0.5
+empty:
+nothing: ~
+tags: [one, "two, three", 'four']
+groups:
+- "a: b"
+- c # said
+
+words: >
+  folded
+  lines
+
+  and another
+code: |-
+    def f():
+      return 1
+long: goes on
+  below
+date: 2026-03-02
+url: https://example.org/#part
+quoted name: "x" # y
+"""
+
+
+def test_front_matter_is_what_yaml_says() -> None:
+    yaml = pytest.importorskip("yaml")
+    found, rest, notes = front_matter(f"---\n{PLAIN}---\nbody")
+    wanted = {name: value for name, value in yaml.safe_load(PLAIN).items() if value is not None}
+    wanted["date"] = wanted["date"].isoformat()
+    assert {name: value.strip() if isinstance(value, str) else value for name, value in wanted.items()} == found
+    assert (rest, notes) == ("body", ())
+
+
+def test_what_front_matter_cannot_say_is_told(tmp_path: Path) -> None:
+    head = "---\na: {x: 1}\nb: [[1]]\nc:\n  - x: 1\nd: *ref\n  odd\n\n: what\ntitle: T\n---\n"
+    document = only(write(tmp_path / "a.md", head + "words"))
+    assert (document.title, document.attributes, document.text) == ("T", {}, "words")
+    assert [note.partition(" left out")[0] for note in document.notes] == [
+        "front matter: 'a'",
+        "front matter: 'b'",
+        "front matter: 'c'",
+        "front matter: 'd'",
+        "front matter: ': what'",
+    ]
 
 
 def test_html_is_read_as_it_looks(tmp_path: Path) -> None:
