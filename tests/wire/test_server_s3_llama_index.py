@@ -23,7 +23,7 @@ from llama_index.vector_stores.s3 import S3VectorStore
 from tests.wire.s3_exchanges import does
 from tests.wire.serving import REGION, Serving
 
-CLIENT = "llama-index S3VectorStore"
+CLIENT = "S3VectorStore"
 TEXTS = ["Herons wade in shallow water", "Otters sleep floating", "Expense reports are due", "A kingfisher dives"]
 TOPICS = ["birds", "mammals", "finance", "birds"]
 
