@@ -15,6 +15,7 @@ from langchain_core.runnables import RunnablePassthrough
 from pydantic import ValidationError
 
 import ragvec
+from ragvec.kendra import Client
 from ragvec.langchain import RagvecQueryRetriever, RagvecRetriever, RagvecVectorStore
 
 TEXTS = [
@@ -156,3 +157,26 @@ def test_small_passages_lead_to_the_larger_parts_they_were_cut_from(tmp_path: Pa
     assert text[best.metadata["_begin"] : best.metadata["_end"]] == best.page_content
     assert best.metadata["room"] == "A1"
     assert "_parent" not in best.metadata
+
+
+@pytest.mark.filterwarnings("ignore:The function `loads` is in beta")
+def test_a_path_or_a_client_leads_to_the_same_passages(query_index: ragvec.QueryIndex, tmp_path: Path) -> None:
+    by_path = RagvecQueryRetriever(path=str(tmp_path / "query"), bucket="docs", index="pages", k=5)
+    again = loads(dumps(by_path), valid_namespaces=["ragvec"], allowed_objects=[RagvecQueryRetriever])
+    client = Client(query_index.index.bucket.store)
+    by_client = RagvecQueryRetriever(client=client, index_id=query_index.index.uid, k=5)
+    here = RagvecQueryRetriever(query_index=query_index, k=5)
+    for asker in ({}, {"user": "ann"}, {"user": "ann", "groups": ["board"]}):
+        expected = [document.page_content for document in here.invoke("salary", **asker)]
+        assert expected
+        for other in (by_path, again, by_client):
+            assert [document.page_content for document in other.invoke("salary", **asker)] == expected
+    (document,) = by_client.invoke("salary", user="ann")
+    assert document.metadata["document_id"] == "open"
+    assert document.metadata["title"] == "Pay"
+    assert document.metadata["confidence"] in ("VERY_HIGH", "HIGH", "MEDIUM", "LOW")
+    only = {"EqualsTo": {"Key": "department", "Value": {"StringValue": "hr"}}}
+    assert len(by_client.invoke("salary", where=only)) == 1
+    for arguments in ({}, {"path": "a"}, {"client": client}, {"client": client, "path": "a", "index_id": "b"}):
+        with pytest.raises(ValidationError):
+            RagvecQueryRetriever(**arguments)
