@@ -46,11 +46,18 @@ class Connection:
     """A connection with at most one request under way."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.socket = socket.create_connection((host, port), timeout=30)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._address = (host, port)
+        self.open()
         self.began = 0.0
+        self.closing = False
+        """Whether the server closes it after this reply, as one without keep-alive does."""
         self._received = b""
         self._whole = 0
+
+    def open(self) -> None:
+        self.socket = socket.create_connection(self._address, timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.closing = False
 
     def send(self, request: bytes, began: float) -> None:
         self.began, self._received, self._whole = began, b"", 0
@@ -67,6 +74,7 @@ class Connection:
             if end < 0:
                 return 0
             head = self._received[:end].lower()
+            self.closing = b"connection: close" in head
             _, _, after = head.partition(b"content-length:")
             self._whole = end + 4 + (int(after.split(b"\r\n", 1)[0]) if after else 0)
         if len(self._received) < self._whole:
@@ -107,6 +115,11 @@ def run(
                 times.append(clock() - connection.began)
                 statuses[status] += 1
                 free.append(connection)
+                if connection.closing:
+                    selector.unregister(connection.socket)
+                    connection.socket.close()
+                    connection.open()
+                    selector.register(connection.socket, selectors.EVENT_READ, connection)
     spent = clock() - began
     times.sort()
 

@@ -5,7 +5,7 @@
 117,659 × 384 (the collection `real` with its queries as rows too), ten nearest with metadata and distances. Requests
 are signed by botocore right before and sent by `benchmarks.load` from another process over keep-alive connections; the
 server, the generator and nothing else share this machine. moto 5 answers no QueryVectors: it is compared by the
-operations that both have, on an index of 1,000 vectors, in the same run.
+operations that both have, on an index of 1,000 vectors, in the same run; it closes the connection after each reply.
 """
 
 from __future__ import annotations
