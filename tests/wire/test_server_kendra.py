@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,6 +22,8 @@ from tests.wire.kendra_exchanges import FOLDER, normal, session, write_files
 from tests.wire.serving import ACCOUNT, OWNER, REGION, Serving, serving
 
 boto3 = pytest.importorskip("boto3")
+
+AWS = Path(sys.executable).with_name("aws")
 
 READER = User(
     access_key="AKIDREADER00000000",
@@ -124,6 +129,25 @@ def test_the_endpoint_of_the_environment_and_a_path_before_it_are_kept(
     client = boto3.client("kendra", region_name=REGION, **keys)
     assert client.meta.endpoint_url == f"{server.url}/pre/fix"
     assert client.list_indices()["IndexConfigurationSummaryItems"]
+
+
+@pytest.mark.skipif(not AWS.exists(), reason="the AWS CLI is not installed beside this Python")
+def test_the_aws_cli_asks_too(server: Serving, tmp_path: Path) -> None:
+    uid = client_of(server).create_index(Name="by-cli", RoleArn="r")["Id"]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "AWS_ACCESS_KEY_ID": OWNER.access_key,
+        "AWS_SECRET_ACCESS_KEY": OWNER.secret_key,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    command = [str(AWS), "--output", "json", "kendra", "describe-index", "--id", uid]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    described = json.loads(done.stdout)
+    assert (described["Name"], described["Status"]) == ("by-cli", "ACTIVE")
 
 
 @pytest.mark.parametrize("method", sorted(REFUSED))

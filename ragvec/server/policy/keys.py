@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
 
 import msgspec
 
@@ -99,11 +100,16 @@ def _tag(look_up: Callable[[], Mapping[str, str]] | None, key: str) -> tuple[str
 
 def _source_ip(circumstances: Circumstances) -> str:
     try:
-        address = ipaddress.ip_address(circumstances.client.partition("%")[0])
+        return _address(circumstances.client)
     except ValueError:
         raise NotUnderstood(f"the source address {circumstances.client!r}") from None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
+
+
+@lru_cache(maxsize=4096)
+def _address(client: str) -> str:
+    """An address in its usual form: one of version 4 also where it came as one of version 6, and without a zone."""
+    address = ipaddress.ip_address(client.partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _user_name(circumstances: Circumstances) -> str | None:

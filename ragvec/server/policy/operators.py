@@ -115,9 +115,14 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(text, strict=False)
 
 
+@lru_cache(maxsize=4096)
+def _host(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(text)
+
+
 def _address(value: str, pattern: Pattern, resolve: Resolve) -> bool:
     filled = pattern.filled(resolve)
-    return filled is not None and ipaddress.ip_address(value) in _network(filled)
+    return filled is not None and _host(value) in _network(filled)
 
 
 def _bytes(text: str) -> bytes:
