@@ -97,6 +97,7 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         "new one is complete and takes its place",
     )
     parser.add_argument("--no-cache", action="store_true", help="embed everything again, and keep no vectors")
+    parser.add_argument("--urls", action="store_true", help="fetch SOURCEs of http and https, each a page of the web")
     parser.add_argument(
         "--glob", metavar="PATTERN", default="**/*", help="which files of a folder (default: %(default)s)"
     )
@@ -111,7 +112,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         raise UsageError(
             "--chunker: its numbers are in its name, as in tokens:256:32; without --chunk-tokens, --overlap"
         )
-    documents = _documents(arguments.sources, attributes=arguments.attributes, glob=arguments.glob)
+    documents = _documents(arguments.sources, attributes=arguments.attributes, glob=arguments.glob, urls=arguments.urls)
     # Where there is no bar, the report for people says what the lines for a log would.
     progress = not output.quiet and (output.json or sys.stderr.isatty())
     with _store(arguments) as store:
@@ -200,12 +201,22 @@ class _Counted:
         return self._total
 
 
-def _documents(sources: list[str], *, attributes: str | None, glob: str) -> Iterable[Any]:
+def _source(source: str, *, urls: bool) -> Any:
+    from ragvec.pipeline.urls import Urls
+
+    if not source.lower().startswith(("http://", "https://")):
+        return Path(source)
+    if not urls:
+        raise UsageError(f"{source} is a page of the web: it is fetched with --urls")
+    return Urls(source)
+
+
+def _documents(sources: list[str], *, attributes: str | None, glob: str, urls: bool = False) -> Iterable[Any]:
     """What all sources hold, as one; a source or file of attributes that is not there is refused at once."""
     from ragvec.pipeline.load import expected_documents, load
     from ragvec.pipeline.python_docs import python_docs
 
-    given: list[Any] = [python_docs() if source == PYTHON_DOCS else Path(source) for source in sources]
+    given = [python_docs() if source == PYTHON_DOCS else _source(source, urls=urls) for source in sources]
     totals = [expected_documents(source, glob=glob) for source in given]
     for source, total in zip(given, totals, strict=True):
         if total == 0:

@@ -161,6 +161,16 @@ def test_a_chunker_by_name_splits_documents(ragvec: Run, tmp_path: Path) -> None
     assert ragvec("ingest", path, *options, "--chunker", "tokens", "--overlap", "3").status == 2
 
 
+def test_pages_of_the_web_are_fetched_when_that_is_asked_for(ragvec: Run) -> None:
+    options = ("--into", "work/notes", "--embedder", "hashing")
+    refused = ragvec("ingest", "http://127.0.0.1:9/page", *options)
+    assert (refused.status, "it is fetched with --urls" in refused.err) == (2, True)
+    # Nothing listens there, and an address of this machine would not be connected to anyway.
+    failed = ragvec("ingest", "http://127.0.0.1:9/page", "--urls", *options, "--json")
+    assert failed.status == 1
+    assert "Expected a host on the public internet" in str(failed.json["report"]["failed"])
+
+
 def test_documents_that_cannot_be_read_are_reported_and_the_rest_is_there(ingest: Run, documents: Path) -> None:
     (documents / "picture.png").write_bytes(b"\x89PNG")
     done = ingest("--embedder", "hashing", "--json")
