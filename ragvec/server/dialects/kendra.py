@@ -61,6 +61,7 @@ _ERRORS: Mapping[type[RagvecError], WireError] = MappingProxyType(
         refusals.MalformedSignature: WireError(400, "IncompleteSignature"),
         refusals.UnknownAccessKey: WireError(403, "InvalidClientTokenId"),
         refusals.InvalidSessionToken: WireError(403, "InvalidClientTokenId"),
+        refusals.ExpiredSessionToken: WireError(400, "ExpiredTokenException"),
         refusals.SignatureMismatch: WireError(400, "InvalidSignatureException"),
         refusals.PayloadMismatch: WireError(400, "InvalidSignatureException"),
         refusals.RequestExpired: WireError(400, "RequestExpired"),

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from ragvec.errors import Corrupted, StoreFull
 from ragvec.kendra import Client
 from ragvec.kendra.model.check import members_of
 from ragvec.kendra.model.operations import REQUESTS, STRUCTURES
 from ragvec.kendra.operations.data_sources import REFUSED
+from ragvec.server import refusals
 from ragvec.server.dialects.face import Service
 from ragvec.server.dialects.kendra import KendraFace
 from ragvec.server.handle import Handler
@@ -113,6 +115,27 @@ def test_any_request_is_answered(desk: Desk, operation: str) -> None:
         if status == 400:
             assert document["__type"], (number, members)
             assert document["message"], (number, members)
+
+
+@pytest.mark.parametrize("name", refusals.__all__)
+def test_every_refusal_of_the_server_has_a_code_of_its_own(desk: Desk, name: str) -> None:
+    error = getattr(refusals, name)("why")
+    reply = desk.face.refusal(error, HttpRequest(method="POST", raw_path="/"), operation="", request_id="id")
+    document = json.loads(reply.body)
+    assert document["message"] == "why"
+    assert document["__type"] not in ("AccessDeniedException", "ValidationException", "InternalServerException")
+    assert ("x-amzn-errortype", document["__type"]) in reply.headers
+    assert 400 <= reply.status < 500
+
+
+def test_faults_of_the_store_are_not_told(desk: Desk) -> None:
+    for error in (Corrupted("/secret/place is damaged"), StoreFull("/secret/place is full")):
+        reply = desk.face.refusal(error, HttpRequest(method="POST", raw_path="/"), operation="Query", request_id="id")
+        assert reply.status == 500
+        assert json.loads(reply.body) == {
+            "__type": "InternalServerException",
+            "message": "An internal error occurred",
+        }
 
 
 def test_every_operation_of_the_client_is_one_of_the_face(desk: Desk) -> None:
