@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from ragvec.pipeline.documents import Document, Failure
 from ragvec.pipeline.embedders.hashing import HashingEmbedder
 from ragvec.pipeline.facts import file_facts
 from ragvec.pipeline.load import expected_documents, load
+from ragvec.pipeline.loaders.place import Place
+from ragvec.pipeline.reading import Reader
 from ragvec.pipeline.run import Pipeline
 from ragvec.store import Store
 
@@ -233,6 +236,24 @@ def test_many_documents_of_one_file_come_one_by_one(tmp_path: Path) -> None:
     items.close()  # type: ignore[attr-defined]  # it is a generator
     (tmp_path / "b.txt").write_text("after")
     assert len(documents(tmp_path)) == 301
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_a_reader_that_is_killed_loses_the_rest_of_one_file(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", {f"{number:03}.txt": f"text {number} " * 500 for number in range(300)})
+    (tmp_path / "b.txt").write_text("after")
+    place = Place("a.zip", path.as_uri(), "a.zip")
+    with Reader(FileLimits()) as reader:
+        items = reader.documents(path, place, ".zip")
+        came = [next(items)]
+        assert reader._process is not None
+        os.kill(reader._process.pid, signal.SIGKILL)
+        with pytest.raises(DocumentError, match=r"got one that ends the process that reads it \(SIGKILL\)"):
+            came.extend(items)
+        assert all(isinstance(item, Document) for item in came)
+        assert 1 <= len(came) < 300
+        (after,) = reader.documents(tmp_path / "b.txt", Place("b.txt", "", "b.txt"), ".txt")
+        assert isinstance(after, Document)
 
 
 def test_what_an_archive_lost_is_not_removed(tmp_path: Path) -> None:

@@ -329,6 +329,29 @@ def test_what_is_not_what_its_name_says_is_refused(tmp_path: Path, name: str, ra
     assert found.reason.startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("name", "module", "package", "extra"),
+    [
+        ("a.xlsx", "openpyxl", "openpyxl", "documents"),
+        ("a.pptx", "pptx", "python-pptx", "documents"),
+        ("a.rtf", "striprtf.striprtf", "striprtf", "documents"),
+        ("a.docx", "docx", "python-docx", "documents"),
+        ("a.parquet", "pyarrow", "pyarrow", "parquet"),
+    ],
+    ids=["xlsx", "pptx", "rtf", "docx", "parquet"],
+)
+def test_a_library_that_is_missing_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: str, package: str, extra: str
+) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "b.txt").write_text("found")
+    monkeypatch.setitem(sys.modules, module, None)
+    missing, other = load(tmp_path, limits=HERE)
+    assert isinstance(missing, Failure)
+    assert f"needs the package {package}: pip install 'ragvec[{extra}]'" in missing.reason
+    assert isinstance(other, Document)
+
+
 def test_a_wide_sheet_is_refused(tmp_path: Path) -> None:
     import openpyxl
 
