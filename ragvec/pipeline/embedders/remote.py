@@ -189,7 +189,7 @@ def _status(error: BaseException) -> int | None:
 def _retry_after(error: BaseException) -> float | None:
     """The seconds that the service asks to wait, where it does."""
     for holder in (getattr(error, "response", None), error):
-        headers = getattr(holder, "headers", None)
+        headers: Any = getattr(holder, "headers", None)
         value = (headers.get("retry-after") or headers.get("Retry-After")) if hasattr(headers, "get") else None
         # It may be a date too, which clocks that differ make useless.
         if value is not None and str(value).strip().isdecimal():
