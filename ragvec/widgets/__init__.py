@@ -1,0 +1,13 @@
+"""Widgets for notebooks: search an index, look through a store, compare configurations.
+
+Needs ipywidgets and anywidget (the extra `notebook`), which are imported with this package.
+"""
+
+from ragvec.extras import require
+
+require("ipywidgets", extra="notebook", purpose="ragvec.widgets")
+require("anywidget", extra="notebook", purpose="ragvec.widgets")
+
+from ragvec.widgets.search import SearchWidget  # noqa: E402
+
+__all__ = ["SearchWidget"]
