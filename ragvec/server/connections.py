@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -64,6 +65,8 @@ class Connection(HttpToolsProtocol):
             self.refuse(b"431 Request Header Fields Too Large")
             raise ValueError("the head is too long")
         super().on_headers_complete()
+        reply = _Reply(self.transport, self.cycle.on_response)
+        self.cycle.transport, self.cycle.on_response = reply, reply.ended  # type: ignore[assignment]  # what it uses of one
 
     def on_body(self, body: bytes) -> None:
         """Throw away a body that nobody wants any more, up to the length of one that somebody would have."""
@@ -93,6 +96,45 @@ class Connection(HttpToolsProtocol):
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.write(_REFUSAL % status)
             self.transport.close()
+
+
+class _Reply:
+    """The transport as one reply sees it: head and body leave in one piece, for two would be two calls of the system,
+    each of which wakes the client, and cost as much as a quick operation."""
+
+    def __init__(self, transport: asyncio.Transport, on_response: Callable[..., None]) -> None:
+        self._transport = transport
+        self._on_response = on_response
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Keep a head until what follows it; send all else."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.writelines([head, data])
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
+            self._head = data
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is left, and close."""
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """As of the transport."""
+        return self._transport.is_closing()
+
+    def ended(self) -> None:
+        """The reply is whole, perhaps without a body."""
+        self._flush()
+        self._on_response()
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
 
 
 def connection_kind(limits: ServerLimits) -> type[Connection]:
