@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from ragvec.errors import DocumentError
 from ragvec.pipeline.chunk import Chunk
 from ragvec.pipeline.documents import Document
-from ragvec.pipeline.sections import Headings, trimmed
+from ragvec.pipeline.sections import Headings
 
 __all__ = ["Splitter", "SplitterChunker"]
 
@@ -39,24 +39,61 @@ class SplitterChunker:
             DocumentError: a piece is no part of the text.
         """
         text, headings = document.text, Headings(document)
-        chunks: list[Chunk] = []
-        after = 0
-        for number, piece in enumerate(self.splitter.split_text(text), start=1):
-            # A header that a splitter puts before each piece, say, stands nowhere.
-            words = piece.strip() if isinstance(piece, str) else str(getattr(piece, "page_content", None) or "").strip()
-            if not words:
-                continue
-            begin = text.find(words, after)
-            if begin < 0:
-                raise DocumentError(
-                    f"Expected pieces that stand in the text, in its order, got piece {number} of "
-                    f"{type(self.splitter).__name__}, which does not: {words[:60]!r}",
-                    source=document.id,
-                )
-            end = trimmed(text, begin, begin + len(words))
-            chunks.append(Chunk(text[begin:end], begin, end, headings.at(begin), document.page_at(begin)))
-            after = begin + 1
-        return chunks
+        pieces = [_words(piece) for piece in self.splitter.split_text(text)]
+        # Where a text repeats itself, a piece stands in several places: as near behind the one before as it may, so
+        # that nothing seems left out; and where that does not come out even, as early as it may.
+        places = _places(text, pieces, self._overlap()) or _places(text, pieces, len(text))
+        if places is None:
+            lost = _lost(text, pieces)
+            raise DocumentError(
+                f"Expected pieces that stand in the text, in its order, got piece {lost + 1} of "
+                f"{type(self.splitter).__name__}, which does not: {pieces[lost][:60]!r}",
+                source=document.id,
+            )
+        return [
+            Chunk(text[begin:end], begin, end, headings.at(begin), document.page_at(begin))
+            for begin, end in places
+            if begin < end
+        ]
+
+    def _overlap(self) -> int:
+        """The most characters that a piece repeats, as LangChain's splitters know it; 0 where that is not known."""
+        overlap = getattr(self.splitter, "_chunk_overlap", 0)
+        counts = getattr(self.splitter, "_length_function", len) is len
+        return overlap if isinstance(overlap, int) and counts else 0
+
+
+def _words(piece: Any) -> str:
+    """The text of a piece, which may be a document of LangChain."""
+    return (piece if isinstance(piece, str) else str(getattr(piece, "page_content", None) or "")).strip()
+
+
+def _places(text: str, pieces: list[str], overlap: int) -> list[tuple[int, int]] | None:
+    """Where each piece stands, none repeating more than `overlap` characters if that can be; None where one does not
+    stand at all."""
+    places: list[tuple[int, int]] = []
+    begin, end = -1, 0
+    for piece in pieces:
+        if not piece:
+            places.append((end, end))
+            continue
+        at = text.find(piece, max(begin + 1, end - overlap))
+        if at < 0:
+            return None
+        begin, end = at, at + len(piece)
+        places.append((begin, end))
+    return places
+
+
+def _lost(text: str, pieces: list[str]) -> int:
+    """Which piece is the first that does not stand in the text behind the beginning of the one before."""
+    after = 0
+    for number, piece in enumerate(pieces):
+        at = text.find(piece, after)
+        if at < 0:
+            return number
+        after = at + bool(piece)
+    return len(pieces) - 1
 
 
 def _name(splitter: Any) -> str:

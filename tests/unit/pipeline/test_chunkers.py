@@ -57,7 +57,7 @@ def document(text: str, **more: Any) -> Document:
     return Document(id="d", text=text, **more)
 
 
-def check_offsets(text: str, chunks: list[Chunk], *, cover: bool = True) -> None:
+def check_offsets(text: str, chunks: list[Chunk]) -> None:
     covered = [False] * len(text)
     for chunk in chunks:
         assert text[chunk.begin : chunk.end] == chunk.text
@@ -244,6 +244,13 @@ def test_splitters_of_others_are_chunkers() -> None:
     assert chunker.name == "ByLines(size=4)"
     assert as_chunker(ByLines(5), EMBEDDER).name != chunker.name
     assert len(chunks) == 3
+
+
+def test_pieces_of_a_text_that_repeats_itself_leave_nothing_out() -> None:
+    text = "the same line\n" * 50
+    chunks = as_chunker(ByLines(7), EMBEDDER).split(document(text))
+    check_offsets(text, chunks)
+    assert all(a.end < b.begin for a, b in pairwise(chunks))
 
 
 def test_pieces_that_are_not_of_the_text_are_refused() -> None:
