@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from ragvec.engine.local.identity import write_identity
 from ragvec.errors import IndexExists, IndexNotFound, InvalidRequest
 from ragvec.pipeline.chunk import StructureChunker
 from ragvec.pipeline.documents import Document
@@ -200,3 +202,21 @@ def test_a_rebuild_that_is_killed_goes_on(tmp_path: Path) -> None:
                 assert names(store.bucket("docs")) == ["pages"]
                 assert store.bucket("docs").index("pages").dimension == (24, 16)[turn]
             turn = 1 - turn
+
+
+def test_names_that_a_process_died_exchanging_are_put_right(tmp_path: Path) -> None:
+    """It wrote into both folders that the names are exchanged, and died before the catalog had it."""
+    folder = tmp_path / "store"
+    with Store(folder) as store:
+        bucket = store.create_bucket("docs")
+        one, other = (bucket.create_index(name, dimension=4, text=["title"]) for name in ("one", "other"))
+        for index, name in ((one, "other"), (other, "one")):
+            fields = store.engine.catalog.text_fields(index.uid)
+            write_identity(folder / "indexes" / index.uid, structs.replace(index.spec, name=name), fields)
+        assert len(store.verify().problems) == 2
+        uids = one.uid, other.uid
+    with Store(folder) as store:
+        bucket = store.bucket("docs")
+        assert (bucket.index("one").uid, bucket.index("other").uid) == uids
+        assert [index.count() for index in bucket.indexes()] == [0, 0]
+        assert store.verify(deep=True).problems == ()
