@@ -1,8 +1,8 @@
 """The process that reads files: it opens what nobody vouches for, so that the program that wants the text need not.
 
 `python -m ragvec.pipeline.reader` is started by `ragvec.pipeline.reading` and speaks to it in frames: a length (uint64,
-little-endian) and a MessagePack document, a `Settings` once, then an `Order` and its `Reply`s at a time: one for each
-document or failure in the file, and one that ends them.
+little-endian) and a MessagePack document, a `Settings` once, then an `Order` and its `Reply`s at a time, the last
+of which says so.
 
 Where the system can, it limits itself: the processor time of each file, its memory, and that it writes no file. It ends
 when its standard input does, or when it has been short of memory.
@@ -14,6 +14,7 @@ import math
 import os
 import struct
 import sys
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,9 +26,12 @@ from ragvec.pipeline.documents import Document, Failure
 from ragvec.pipeline.loaders.opening import FileOpener
 from ragvec.pipeline.loaders.place import Place
 
-__all__ = ["Order", "Reply", "Settings", "main", "read_frame", "short_of_memory", "write_frame"]
+__all__ = ["Found", "Order", "Reply", "Settings", "main", "read_frame", "short_of_memory", "write_frame"]
 
 _LENGTH = struct.Struct("<Q")
+# Small documents that come fast are sent together: the other side spends some time on each message. What is held back
+# when the process is ended came within that many seconds.
+_ITEMS, _CHARACTERS, _SECONDS = 200, 100_000, 0.02
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -45,15 +49,21 @@ class Order(msgspec.Struct, frozen=True):
     data: bytes | None = None
 
 
+class Found(msgspec.Struct, frozen=True):
+    """A document in the file, or a failure."""
+
+    document: Document | None = None
+    failure: Failure | None = None
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """A document or a failure in the file, or, `done`, the end: with a reason where there is no more because of it.
+    """What comes next in the file; `done`, all of it has come, with a reason where there is no more because of it.
 
     `missing` is what MissingExtra is made of, `trouble` the number and the words of an OSError. After `last` the
     process ends.
     """
 
-    document: Document | None = None
-    failure: Failure | None = None
+    items: tuple[Found, ...] = ()
     done: bool = False
     refusal: str = ""
     missing: tuple[str, str, str] | None = None
@@ -120,23 +130,31 @@ def main() -> None:
 def _serve(order: Order, limits: FileLimits, replies: BinaryIO) -> Reply:
     """Send what is in a file, and return what ends it. The limit of time holds for each document by itself."""
     content = Path(os.fsdecode(order.path)) if order.data is None else order.data
+    items: list[Found] = []
+    sent, held = time.monotonic(), 0
     try:
         for item in FileOpener(limits).open(content, order.place, order.suffix):
-            found = Reply(document=item) if isinstance(item, Document) else Reply(failure=item)
-            write_frame(replies, found)
+            if isinstance(item, Document):
+                items.append(Found(document=item))
+                held += len(item.text)
+            else:
+                items.append(Found(failure=item))
+            if held >= _CHARACTERS or len(items) >= _ITEMS or time.monotonic() - sent >= _SECONDS:
+                write_frame(replies, Reply(items=tuple(items)))
+                items, held, sent = [], 0, time.monotonic()
             _limit_time(limits)
     except DocumentError as error:
-        return Reply(done=True, refusal=error.message)
+        return Reply(items=tuple(items), done=True, refusal=error.message)
     except MissingExtra as error:
-        return Reply(done=True, missing=(error.message, error.package, error.extra))
+        return Reply(items=tuple(items), done=True, missing=(error.message, error.package, error.extra))
     except OSError as error:
-        return Reply(done=True, trouble=(error.errno or 0, error.strerror or str(error)))
+        return Reply(items=tuple(items), done=True, trouble=(error.errno or 0, error.strerror or str(error)))
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a parser stumbles over, it is the file that made it
         reason = f"Expected a file that can be read, got one that breaks its reader: {error!r:.200}"
-        return Reply(done=True, refusal=reason)
-    return Reply(done=True)
+        return Reply(items=tuple(items), done=True, refusal=reason)
+    return Reply(items=tuple(items), done=True)
 
 
 def _limit_process(limits: FileLimits) -> float:

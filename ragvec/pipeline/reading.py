@@ -64,10 +64,13 @@ class Reader:
         path, data = (b"", content) if isinstance(content, bytes) else (os.fsencode(content.absolute()), None)
         reply = self._ask(Order(path, suffix, place, data))
         try:
-            while not reply.done:
-                found = reply.document or reply.failure
-                assert found is not None
-                yield found
+            while True:
+                for found in reply.items:
+                    item = found.document or found.failure
+                    assert item is not None
+                    yield item
+                if reply.done:
+                    break
                 reply = self._ask(None)
         finally:
             # What nobody waits for any longer would be taken for the answer to the next question.
