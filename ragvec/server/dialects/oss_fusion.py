@@ -113,7 +113,7 @@ def _by_vector(session: Session, spec: IndexSpec, search: FusionSearch) -> list[
 
 def _by_filter(session: Session, spec: IndexSpec, search: FusionSearch, *, paged: bool) -> FusionResult:
     where = where_of(session, spec, search.where)
-    scope = ("fusion", spec.uid, repr(where), search.metadata, search.fields)
+    scope = ("fusion", spec.uid, repr(where), search.metadata, repr(search.fields))
     listing = session.engine.index(spec).scan(
         after=start_after(session, search.next_token, scope=scope, longest=session.dialect.limits.query_token_max),
         limit=search.limit,

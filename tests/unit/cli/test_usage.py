@@ -32,8 +32,8 @@ COMMANDS = list(commands(build()))
 def test_every_command_of_the_contract_is_there() -> None:
     names = {path[0] for path in COMMANDS if path}
     assert names == {
-        "backup", "buckets", "cache", "compact", "demo", "evaluate", "export", "import", "indexes", "ingest", "migrate", "query", "repair",
-        "restore", "serve", "stats", "vectors", "verify", "version",
+        "backup", "buckets", "cache", "compact", "demo", "evaluate", "export", "import", "indexes", "ingest",
+        "migrate", "query", "repair", "restore", "serve", "stats", "vectors", "verify", "version",
     }  # fmt: skip
     assert {path[1] for path in COMMANDS if path[:1] == ("vectors",) and len(path) == 2} == {
         "count", "delete", "get", "list", "put", "query",
