@@ -158,7 +158,7 @@ class SearchWidget(anywidget.AnyWidget):
 
     def suggest(self, typed: str) -> tuple[str, ...]:
         """Queries asked before that begin so, where a journal is kept, then titles with a word that does."""
-        access = {"user": self.user, "groups": self.groups}
+        access: dict[str, Any] = {"user": self.user, "groups": self.groups}
         asked = [one.text for one in self.query_index.suggest(typed, most=_SUGGESTIONS, **access)]
         titles = self.query_index.suggest_values(typed, attributes=[DOCUMENT_TITLE], most=_SUGGESTIONS, **access)
         return tuple(dict.fromkeys([*asked, *(title.suggestion.text for title in titles)]))[:_SUGGESTIONS]
@@ -215,7 +215,9 @@ class SearchWidget(anywidget.AnyWidget):
         parts: dict[str, Any] = {"conditions": self.conditions, "schema": schema, "fixed": self.where}
         names = self._facets
         if names is None:
-            names = [field.name for field in self._fields if field.facet]
+            # An index's own fields say more of its documents than the built-in ones.
+            named = [field.name for field in self._fields if field.facet]
+            names = sorted(named, key=lambda name: (name.startswith("_"), name))
         return Question(
             text=self.value,
             mode=self.mode,

@@ -16,6 +16,18 @@ function h(tag, attributes, ...children) {
   return element;
 }
 
+/** A thumb, up or down; drawn, since not every system has a letter for it. */
+function thumbIcon(up) {
+  const space = "http://www.w3.org/2000/svg";
+  const icon = document.createElementNS(space, "svg");
+  for (const [name, value] of Object.entries({ viewBox: "0 0 24 24", width: 18, height: 18, "aria-hidden": "true" })) icon.setAttribute(name, value);
+  const path = document.createElementNS(space, "path");
+  path.setAttribute("d", "M3 10h4v11H3zM7 11l4-8c1.7 0 2.6 1 2.4 2.6L13 9h6.2c1.2 0 2 1 1.8 2.2l-1.5 8C19.3 20.3 18.5 21 17.500 21H7");
+  if (!up) path.setAttribute("transform", "rotate(180 12 12)");
+  icon.append(path);
+  return icon;
+}
+
 function pieces(parts) {
   return parts.map(([text, marked]) => (marked ? h("mark", {}, text) : text));
 }
@@ -63,6 +75,12 @@ function render({ model, el }) {
     clearTimeout(waiting);
     const typed = query.value;
     if (typed.trim().length > 1) waiting = setTimeout(() => send("suggest", { text: typed }), 150);
+  });
+  // Not left to the form: while titles are offered, Enter would only close their list.
+  query.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    search();
   });
   const told = (message) => {
     if (message.suggestions && message.for === query.value) {
@@ -136,9 +154,9 @@ function render({ model, el }) {
       return h("button", {
         type: "button", class: "thumb", "aria-pressed": String(on), title: label, "aria-label": `${label}: ${named(card)}`,
         "data-key": `${kind} ${at} ${sign}`, click: () => send("judge", { kind, at, relevant: on ? null : relevant }),
-      }, sign);
+      }, thumbIcon(relevant));
     };
-    return h("span", { class: "thumbs" }, thumb(true, "👍", "Relevant"), thumb(false, "👎", "Not relevant"));
+    return h("span", { class: "thumbs" }, thumb(true, "up", "Relevant"), thumb(false, "down", "Not relevant"));
   }
 
   const named = (card) => card.title.map(([text]) => text).join("");
