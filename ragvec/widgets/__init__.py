@@ -9,5 +9,6 @@ require("ipywidgets", extra="notebook", purpose="ragvec.widgets")
 require("anywidget", extra="notebook", purpose="ragvec.widgets")
 
 from ragvec.widgets.search import SearchWidget  # noqa: E402
+from ragvec.widgets.vector_map import VectorMap  # noqa: E402
 
-__all__ = ["SearchWidget"]
+__all__ = ["SearchWidget", "VectorMap"]

@@ -20,6 +20,7 @@ from ragvec.pipeline.passages import DOCUMENT_TITLE
 from ragvec.widgets.call import python_of
 from ragvec.widgets.conditions import Condition, where_of
 from ragvec.widgets.fields import OPERATORS, UsedField, label_of, used_fields
+from ragvec.widgets.front_end import CSS, module_of
 from ragvec.widgets.judgements import Judgements
 from ragvec.widgets.question import MODES, Question, ask, modes_of
 from ragvec.widgets.source import source_of
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SearchWidget"]
 
-_STATIC = Path(__file__).parent / "static"
 _SUGGESTIONS = 8
 _KINDS = ("items", "featured", "answers", "faqs")
 
@@ -54,8 +54,8 @@ class SearchWidget(anywidget.AnyWidget):
         InvalidRequest: `index` is neither; `embedder` is given beside a QueryIndex.
     """
 
-    _esm = _STATIC / "search.js"
-    _css = _STATIC / "search.css"
+    _esm = module_of("search")
+    _css = CSS
 
     value = traitlets.Unicode("", help="the query")
     mode = traitlets.Enum(tuple(MODES), "query", help="how it is asked")

@@ -157,7 +157,6 @@ def open_notebook(page: Any, lab: Lab, *cells: str, theme: str = "JupyterLab Lig
     page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
     page.evaluate("jupyterapp.commands.execute('application:set-mode', {mode: 'single-document'})")
     page.evaluate("jupyterapp.shell.collapseLeft()")
-    page.wait_for_function(
-        "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'", timeout=ANSWER_S * 1e3
-    )
+    kernel = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
+    page.wait_for_function(f"{kernel}?.status === 'idle'", timeout=ANSWER_S * 1e3)
     page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")

@@ -5,17 +5,6 @@
 
 let widgets = 0;
 
-/** An element; attributes that are false, null or undefined are left out, functions listen, texts become text nodes. */
-function h(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else if (value !== false && value != null) element.setAttribute(name, value === true ? "" : String(value));
-  }
-  element.append(...children.flat().filter((child) => child != null && child !== false));
-  return element;
-}
-
 /** A thumb, up or down; drawn, since not every system has a letter for it. */
 function thumbIcon(up) {
   const space = "http://www.w3.org/2000/svg";
@@ -144,6 +133,8 @@ function render({ model, el }) {
     h("details", { class: "code" }, h("summary", {}, "Copy as code"),
       h("pre", { tabindex: 0, role: "region", "aria-label": "Code" }, code),
       h("button", { type: "button", click: copy }, "Copy"), " ", copied));
+  // A notebook's own keys, such as `a` for a cell above, are not for who works in here.
+  root.addEventListener("keydown", (event) => event.stopPropagation());
   el.append(root);
 
   // -- one result --------------------------------------------------------------------------------------------------

@@ -277,8 +277,7 @@ def test_hostile_text_stays_text_and_bad_links_are_left_out(widget: SearchWidget
     assert "".join(text for text, _ in card["title"]) == f"Strange {HOSTILE}"
     assert card["uri"] == "", "javascript: is no place to go"
     assert HOSTILE in [value["text"] for facet in widget._view["facets"] for value in facet["values"]]
-    script = Path(str(widget._esm)) if Path(str(widget._esm)[:200]).exists() else None
-    source = script.read_text(encoding="utf-8") if script else str(widget._esm)
+    source = str(widget._esm)
     for unsafe in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"):
         assert unsafe not in source.replace("http://www.w3.org/2000/svg", ""), unsafe
 
