@@ -52,8 +52,8 @@ _Found = list[tuple[str, float, str]]
 
 
 def _by_query_layer(searched: QueryIndex, text: str, configuration: Configuration, *, k: int) -> _Found:
-    items = searched.search(text, where=configuration.where, page_size=k, answers=False, syntax=False)
-    return [(item.document_id, item.score, item.passage) for item in items if item.score is not None]
+    ranked = searched.ranking(text, k=k, where=configuration.where, syntax=False)
+    return [(found.document_id, found.score, found.passage) for found in ranked]
 
 
 def _by_vectors(index: Index, text: str, configuration: Configuration, *, embedder: Embedder, k: int) -> _Found:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["figure_svg", "quality_against_latency", "recall_by_depth", "wins_and_losses"]
 
 _MARKERS = "osD^vP*Xph<>"
+_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 def quality_against_latency(report: ExperimentReport, measure: str | None = None) -> Figure:
@@ -34,22 +35,24 @@ def quality_against_latency(report: ExperimentReport, measure: str | None = None
             linestyle="none",
             label=outcome.name,
         )
-    axes.set_xscale("log")
+    times = [outcome.median_milliseconds for outcome in report.outcomes]
+    _plain_log(axes, [tick for tick in _TICKS if min(times) / 2 <= tick <= 2 * max(times)])
     axes.set_xlabel("milliseconds a query (median)")
     axes.set_ylabel(wanted)
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside right upper")
     return figure
 
 
 def recall_by_depth(report: ExperimentReport) -> Figure:
     """Mean recall against how many answers are looked at. Raises MissingExtra."""
     figure, axes = _figure()
-    for at, (name, values) in enumerate(report.recall_by_depth().items()):
+    depths = report.recall_by_depth()
+    for at, (name, values) in enumerate(depths.items()):
         axes.plot(list(values), list(values.values()), marker=_MARKERS[at % len(_MARKERS)], markersize=4, label=name)
-    axes.set_xscale("log")
-    axes.set_xlabel("answers")
+    _plain_log(axes, list(next(iter(depths.values()))))
+    axes.set_xlabel("answers looked at")
     axes.set_ylabel("recall")
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside right upper")
     return figure
 
 
@@ -63,7 +66,7 @@ def wins_and_losses(report: ExperimentReport, measure: str | None = None, *, bas
     axes.barh(names, [-each.losses for each in comparisons], label="worse")
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xlabel(f"queries, beside {comparisons[0].baseline}")
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside right upper")
     return figure
 
 
@@ -80,7 +83,17 @@ def figure_svg(figure: Figure) -> str:
 def _figure(*, height: float = 4.2) -> tuple[Figure, Any]:
     # Not by pyplot, which keeps figures and picks a window system.
     figures = require("matplotlib.figure", extra="eval", purpose="A plot", package="matplotlib")
-    figure: Figure = figures.Figure(figsize=(8.0, height), layout="constrained")
+    colours = require("matplotlib", extra="eval", purpose="A plot").colormaps["tab20"].colors
+    figure: Figure = figures.Figure(figsize=(9.0, height), layout="constrained")
     axes = figure.subplots()
+    # The dark ones first: neighbours in the table are the same colour, light and dark.
+    axes.set_prop_cycle(color=[*colours[::2], *colours[1::2]])
     axes.grid(visible=True, alpha=0.3)
     return figure, axes
+
+
+def _plain_log(axes: Any, ticks: list[float]) -> None:
+    """A logarithmic x axis with these numbers on it, as people write them."""
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)

@@ -15,10 +15,9 @@ def run_queries(index: QueryIndex, queries: Mapping[str, str], *, k: int = 100) 
     """{query id: [(document id, score), …]}: the first `k` documents found for each text, best first.
 
     Every query is there, in the order given; one for which nothing is found has an empty list. Errors are those of
-    `QueryIndex.search`.
+    `QueryIndex.ranking`.
     """
     run = {}
     for query, text in queries.items():
-        found = index.search(text, page_size=k, answers=False)
-        run[query] = [(item.document_id, item.score) for item in found if item.score is not None]
+        run[query] = [(found.document_id, found.score) for found in index.ranking(text, k=k)]
     return run

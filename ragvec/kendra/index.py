@@ -20,6 +20,7 @@ from ragvec.kendra.access import Rules, principals, restriction
 from ragvec.kendra.attributes import Schema
 from ragvec.kendra.configuration import configuration_of
 from ragvec.kendra.embedders import embedder_for
+from ragvec.kendra.excerpts import text_of
 from ragvec.kendra.faqs.manage import add_faq_rows
 from ragvec.kendra.itemize import passage_items, search_results, with_parents
 from ragvec.kendra.items import new_query_id
@@ -42,7 +43,7 @@ from ragvec.kendra.request.native import (
     facets_of,
     sorting_of,
 )
-from ragvec.kendra.results import Passages, SearchResults
+from ragvec.kendra.results import Passages, RankedDocument, SearchResults
 from ragvec.kendra.retrieve import find_passages
 from ragvec.kendra.settings import Settings
 from ragvec.kendra.stages import understood
@@ -160,6 +161,32 @@ class QueryIndex(Learning):
         return search_results(
             outcome, request.text, schema=schema, scale=opened.scale, limits=self.settings.limits, query_id=query_id
         )
+
+    def ranking(
+        self,
+        text: str,
+        *,
+        k: int = 100,
+        where: Mapping[str, Any] | Filter | None = None,
+        user: str | None = None,
+        groups: Sequence[str] | None = None,
+        token: str | None = None,
+        boost: Boosts | None = None,
+        syntax: bool = True,
+    ) -> list[RankedDocument]:
+        """The first `k` documents of `search` with their best passages, nothing else: no excerpts, answers or featured
+        results, in less than half of the time.
+
+        Parameters and errors are those of `search`.
+        """
+        if not isinstance(text, str) or not text.strip():
+            raise unexpected("text", shown(text), path="text")
+        opened = self.opened()
+        request = self._request(
+            text, opened.schema, where=where, page=1, page_size=k, user=user, groups=groups, token=token, boost=boost
+        )
+        outcome = find_documents(opened, msgspec.structs.replace(request, syntax=syntax))
+        return [RankedDocument(found.document_id, found.score or 0.0, text_of(found)) for found in outcome.items]
 
     def retrieve(
         self,

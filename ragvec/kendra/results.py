@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from ragvec.extras import require
 from ragvec.kendra.found import Correction
@@ -14,7 +14,15 @@ from ragvec.pipeline.passages import DOCUMENT_TITLE, SOURCE_URI
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["AnswerItem", "Count", "FaqItem", "Item", "PassageItem", "Passages", "SearchResults"]
+__all__ = ["AnswerItem", "Count", "FaqItem", "Item", "PassageItem", "Passages", "RankedDocument", "SearchResults"]
+
+
+class RankedDocument(NamedTuple):
+    """A document's place in a ranking: its relevance, and the text of its best passage."""
+
+    document_id: str
+    score: float
+    passage: str
 
 
 class Passages(tuple[PassageItem, ...]):
