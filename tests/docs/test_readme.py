@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GUIDES = [*sorted((ROOT / "docs").glob("guide-*.md")), ROOT / "docs" / "langchain.md"]
+GUIDES = [*sorted((ROOT / "docs").glob("guide-*.md")), ROOT / "docs" / "langchain.md", ROOT / "docs" / "evaluation.md"]
 BLOCK = re.compile(
     r"^```python\n(?P<code>(?:(?!```).)*)```\n(?:\n+```text\n(?P<output>(?:(?!```).)*)```)?", re.DOTALL | re.MULTILINE
 )
