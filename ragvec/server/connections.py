@@ -14,6 +14,8 @@ from ragvec.server.settings import ServerLimits
 __all__ = ["Connection", "connection_kind", "end_late"]
 
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
+_FAREWELL = 0.5
+"""Seconds that a client has to answer the end of TLS when the server ends."""
 _REFUSAL = b"HTTP/1.1 %s\r\ncontent-type: text/plain\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -89,6 +91,19 @@ class Connection(HttpToolsProtocol):
         """Tell that the request is not HTTP, where nothing else has been told."""
         if not self.transport.is_closing():
             super().send_400_response(msg)
+
+    def shutdown(self) -> None:
+        """The server ends: close the connection, after the answer that is being made."""
+        super().shutdown()
+        if self.transport.get_extra_info("ssl_object") is not None:
+            self.loop.call_later(_FAREWELL, self._leave)
+
+    def _leave(self) -> None:
+        """Wait no longer for a client that says nothing to the end of TLS, as one does that keeps idle connections."""
+        if self.transport.is_closing():
+            self.transport.abort()
+        else:
+            self.loop.call_later(_FAREWELL, self._leave)
 
     def refuse(self, status: bytes) -> None:
         """Tell the client, if it was not answered already, and close the connection."""
