@@ -6,6 +6,7 @@ index_recall(index, queries, k=100, where={"year": 2024})
 
 from __future__ import annotations
 
+import html
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,9 @@ class IndexRecall(msgspec.Struct, frozen=True):
             f"recall@{self.k} {self.recall:.4f} is below its target of {self.target:.4f}, at every effort tried: "
             "`index.tune(queries=…)` with these queries, or `effort=math.inf` where it must be exact"
         )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         lines = [f"recall@{self.k} {self.recall:.4f} ({self.low:.4f} to {self.high:.4f}) over {self.queries:,} queries"]

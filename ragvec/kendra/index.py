@@ -75,6 +75,9 @@ class QueryIndex(Learning):
     def __repr__(self) -> str:
         return f"QueryIndex({self.index!r})"
 
+    def _repr_html_(self) -> str:
+        return f"<div>QueryIndex</div>{self.index._repr_html_()}"
+
     @cached_property
     def embedder(self) -> Embedder:
         """The embedder that filled the index. Raises as `embedder_for`."""

@@ -12,6 +12,7 @@ from ragvec.api.requests import CreateIndex, MetadataConfiguration
 from ragvec.api.text_arguments import to_text_configurations
 from ragvec.errors import IndexExists, IndexNotFound, InvalidRequest, NotFound
 from ragvec.store.index import Index
+from ragvec.store.markup import html_bucket
 from ragvec.store.pages import PAGE, every
 from ragvec.types import Metric
 
@@ -30,6 +31,9 @@ class Bucket:
 
     def __repr__(self) -> str:
         return f"Bucket({self.name!r})"
+
+    def _repr_html_(self) -> str:
+        return html_bucket(self)
 
     def exists(self) -> bool:
         """Whether the bucket exists."""

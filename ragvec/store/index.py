@@ -29,6 +29,7 @@ from ragvec.search.hybrid import text_search
 from ragvec.search.request import SearchRequest, TextRequest
 from ragvec.search.results import Results, ResultsList
 from ragvec.search.text_results import TextResults
+from ragvec.store.markup import html_index
 from ragvec.types import Damaged, Metric, Record
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class Index:
 
     def __repr__(self) -> str:
         return f"Index({self.bucket.name!r}, {self.name!r})"
+
+    def _repr_html_(self) -> str:
+        return html_index(self)
 
     def __len__(self) -> int:
         return self.count()
