@@ -10,6 +10,8 @@ import ipywidgets
 
 from ragvec.api.arguments import to_filter
 from ragvec.errors import InvalidRequest, RagvecError
+from ragvec.kendra.markup import value_text
+from ragvec.pipeline.passages import TEXT
 from ragvec.widgets.tables import html_error, html_said, html_table
 
 if TYPE_CHECKING:
@@ -93,9 +95,7 @@ class RecordPages(ipywidgets.VBox):  # type: ignore[misc]
         of = "chosen records" if self._keys is not None else "records"
         shown = f"{first:,} to {first + len(self.records) - 1:,} of " if self.records else ""
         self.told.value = html_said(f"{shown}{total:,} {of}")
-        self.table.value = html_table(
-            ("key", "metadata"), [(record.key, _metadata(record)) for record in self.records], caption="Records"
-        )
+        self.table.value = html_table(("key", "text", "metadata"), list(map(_row, self.records)), caption="Records")
         self.previous.disabled, self.following.disabled = len(self._starts) == 1, self._next is None
         self.every.disabled = self._keys is None
 
@@ -116,6 +116,14 @@ class RecordPages(ipywidgets.VBox):  # type: ignore[misc]
         return list(page.records), page.next_after, self.index.count(where)
 
 
-def _metadata(record: Record) -> str:
-    text = json.dumps(record.metadata or {}, ensure_ascii=False)
-    return text if len(text) <= 3 * _SHOWN else text[: 3 * _SHOWN - 1] + "…"
+def _row(record: Record) -> tuple[str, str, str]:
+    """The key, the beginning of the text where there is one, and the other metadata, an index's own first."""
+    metadata = dict(record.metadata or {})
+    text = " ".join(str(metadata.pop(TEXT, "")).split())
+    names = sorted(metadata, key=lambda name: name.startswith("_"))
+    said = " · ".join(f"{name}: {value_text(metadata[name])}" for name in names)
+    return record.key, _cut(text), _cut(said)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

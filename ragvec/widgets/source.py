@@ -80,7 +80,7 @@ def _parts(passages: Sequence[Mapping[str, Any]], *, at: int | None, first: int)
                 Part(
                     cut,
                     number == at,
-                    now_heading if now_heading != heading else "",
+                    "" if now_heading == heading or cut.lstrip().startswith(now_heading) else now_heading,
                     now_page if now_page != page else None,
                 )
             )

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["html_error", "html_said", "html_table"]
 
-_CELL = "text-align:{};vertical-align:top;padding:0.2em 0.8em 0.2em 0;overflow-wrap:anywhere"
+_CELL = "text-align:{};vertical-align:top;padding:0.2em 1em 0.2em 0;min-width:3em;overflow-wrap:break-word"
 
 
 def html_table(

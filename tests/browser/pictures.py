@@ -35,7 +35,7 @@ def pictures(page: Any, lab: Lab, folder: Path) -> None:
     path = str(folder / "store")
     opened = f"import ragvec\nstore = ragvec.Store({path!r})\nindex = store.bucket('docs').index('handbook')\n"
     # Asked twice: the first time is that of the model, which is loaded then.
-    search = f"{opened}from ragvec.widgets import SearchWidget\nw = SearchWidget(index, {QUESTION!r})\nw.search()\nw"
+    search = f"{opened}from ragvec.widgets import SearchWidget\nw = SearchWidget(index, {QUESTION!r}, page_size=4)\nw.search()\nw"
     ready = ".ragvec .found .block.answers"
 
     def shoot(name: str, code: str, wait: str, act: Callable[[Any], None] | None = None, theme: str = "Light") -> None:
@@ -91,7 +91,7 @@ def main() -> None:
         folder = Path(name)
         fill(folder, "minilm")
         with running_lab(folder / "lab") as lab, browser() as chromium:
-            page = chromium.new_page(viewport={"width": 1180, "height": 1500})
+            page = chromium.new_page(viewport={"width": 1180, "height": 1700})
             page.set_default_timeout(ANSWER_S * 1e3)
             pictures(page, lab, folder)
 
