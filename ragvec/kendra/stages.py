@@ -15,6 +15,7 @@ from ragvec.kendra.learn import spelling, thesaurus
 from ragvec.kendra.learn.featured import featured_documents
 from ragvec.kendra.rank.documents import best_documents
 from ragvec.kendra.rank.passages import ranked_passages
+from ragvec.kendra.rank.versions import Versions, newest
 from ragvec.kendra.relevance import Scale
 from ragvec.kendra.request.asked import Request, conjunction
 
@@ -66,8 +67,10 @@ def ranked(search: Search, request: Request, *, scale: Scale) -> tuple[Sequence[
         schema=search.schema,
     )
     documents = best_documents(passages, more=scale.more, versions=search.settings.versions)
-    if search.settings.versions is not None:
-        kept = {found.document_id for found in documents}
+    # Also where results keep what others replace: an answer from there would be a wrong one.
+    current = documents if search.settings.versions is not None else newest(documents, Versions())
+    if len(current) < len(documents) or search.settings.versions is not None:
+        kept = {found.document_id for found in current}
         passages = [passage for passage in passages if passage.document_id in kept]
     return passages, documents
 
