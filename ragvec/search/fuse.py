@@ -71,7 +71,7 @@ class WeightedSum(msgspec.Struct, frozen=True, tag="weighted"):
     normalise: Literal["min-max", "z-score", "none"] = "min-max"
 
 
-Fusion: TypeAlias = "ReciprocalRank | WeightedSum"
+Fusion: TypeAlias = ReciprocalRank | WeightedSum
 
 DEFAULT: Fusion = WeightedSum()
 """How ragvec itself fuses when nobody says otherwise: completed scores between 0 and 1, of equal weight.

@@ -32,7 +32,7 @@ from ragvec.errors import AccessDenied
 
 __all__ = ["Fetched", "GivenKeys", "KeySource", "Pem", "WebKey", "check_key_url", "keys_of"]
 
-KeySource: TypeAlias = "str | os.PathLike[str] | bytes | Mapping[str, Any]"
+KeySource: TypeAlias = str | os.PathLike[str] | bytes | Mapping[str, Any]
 """A file, or its content: bytes, or a JSON Web Key (Set) as Python has it."""
 
 GivenKeys: TypeAlias = Mapping[str, KeySource]
