@@ -45,6 +45,7 @@ OPERATORS: Mapping[str, tuple[str, ...]] = {
 _SAMPLE = 2000
 _OFFERED = 50
 _FACETS = 6
+_LONGEST = 80
 _MOST_VALUES = 200
 _FEW = 20
 _NO_FACETS = frozenset({CREATED_AT, DOCUMENT_TITLE, PAGE_NUMBER, SOURCE_URI, VERSION})
@@ -96,7 +97,8 @@ def used_fields(
         UsedField(
             name,
             schema.fields[name].type,
-            tuple(value_text(value) for value, _ in values[name].most_common(_OFFERED)),
+            # A longer one would be offered cut, and found nowhere.
+            tuple(value_text(value) for value, _ in values[name].most_common(_OFFERED) if len(str(value)) <= _LONGEST),
             name in counted,
             schema.fields[name].sortable,
         )
