@@ -55,7 +55,15 @@ class EvaluationWidget(ipywidgets.VBox):  # type: ignore[misc]
         self.reasons = ipywidgets.HTML()
         why = [ipywidgets.HBox([self.document, self.explain]), self.reasons] if query_index is not None else []
         super().__init__(
-            [ipywidgets.HBox([self.measure, self.baseline]), self.table, self.order, self.query, self.answers, *why]
+            [
+                ipywidgets.HBox([self.measure, self.baseline]),
+                self.table,
+                self.order,
+                ipywidgets.HTML(html_said(f"Before each query its values: {', '.join(names)}")),
+                self.query,
+                self.answers,
+                *why,
+            ]
         )
         for chooser in (self.measure, self.baseline):
             chooser.observe(lambda _: self._compare(), "value")
@@ -84,7 +92,7 @@ class EvaluationWidget(ipywidgets.VBox):  # type: ignore[misc]
                 row += [
                     f"{each.difference:+.4f} ({each.low:+.4f} to {each.high:+.4f})",
                     f"{each.wins} / {each.ties} / {each.losses}",
-                    f"{each.p:.3f}, {sure}",
+                    f"{'< 0.001' if each.p < 0.001 else f'{each.p:.3f}'}, {sure}",
                 ]
             else:
                 row += ["the baseline", "", ""]
@@ -104,8 +112,7 @@ class EvaluationWidget(ipywidgets.VBox):  # type: ignore[misc]
         }
         ordered = _ORDERS[self.order.value](values)
         self.query.options = [(self._said(query, values[query]), query) for query in ordered]
-        if before in values:
-            self.query.value = before
+        self.query.value = before if before in values else next(iter(ordered), None)
         self._drill()
 
     def _said(self, query: str, values: Sequence[float]) -> str:

@@ -47,6 +47,7 @@ def test_configurations_are_compared_by_the_measure_and_baseline_chosen(report: 
 
 def test_a_query_shows_the_answers_of_all_side_by_side(report: ExperimentReport) -> None:
     widget = EvaluationWidget(report)
+    assert widget.query.value in report.qrels, "one is shown from the first"
     widget.query.value = "q2"
     assert "route 7 pier 7" in widget.answers.value
     for outcome in report.outcomes:
