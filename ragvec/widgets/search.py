@@ -14,6 +14,7 @@ import traitlets
 
 from ragvec.errors import InvalidRequest, RagvecError
 from ragvec.kendra.index import QueryIndex
+from ragvec.kendra.learn.suggestions import suggestible_fields
 from ragvec.kendra.request.native import Facet
 from ragvec.kendra.results import SearchResults
 from ragvec.pipeline.passages import DOCUMENT_TITLE
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["SearchWidget"]
 
 _SUGGESTIONS = 8
+_MOST_TITLES = 200_000
+"""Passages of an index whose titles are suggested: all of them are read for it, once."""
 _KINDS = ("items", "featured", "answers", "faqs")
 
 
@@ -94,6 +97,7 @@ class SearchWidget(anywidget.AnyWidget):
         self._asked_as: tuple[Any, ...] | None = None
         self._question: Question | None = None
         self._milliseconds = 0.0
+        self._source: dict[str, Any] | None = None
         super().__init__(**traits)
         self.value = value
         self._quiet = False
@@ -157,11 +161,16 @@ class SearchWidget(anywidget.AnyWidget):
         return self.search(page=1)
 
     def suggest(self, typed: str) -> tuple[str, ...]:
-        """Queries asked before that begin so, where a journal is kept, then titles with a word that does."""
+        """Queries asked before that begin so, where a journal is kept, then titles with a word that does, in an
+        index of at most 200,000 passages."""
         access: dict[str, Any] = {"user": self.user, "groups": self.groups}
-        asked = [one.text for one in self.query_index.suggest(typed, most=_SUGGESTIONS, **access)]
-        titles = self.query_index.suggest_values(typed, attributes=[DOCUMENT_TITLE], most=_SUGGESTIONS, **access)
-        return tuple(dict.fromkeys([*asked, *(title.suggestion.text for title in titles)]))[:_SUGGESTIONS]
+        query_index = self.query_index
+        found = [one.text for one in query_index.suggest(typed, most=_SUGGESTIONS, **access)]
+        possible = suggestible_fields(query_index.notes, query_index.schema)
+        if DOCUMENT_TITLE in possible and query_index.index.count() <= _MOST_TITLES:
+            titles = query_index.suggest_values(typed, attributes=[DOCUMENT_TITLE], most=_SUGGESTIONS, **access)
+            found += [title.suggestion.text for title in titles]
+        return tuple(dict.fromkeys(found))[:_SUGGESTIONS]
 
     def judge(self, document_id: str, relevant: bool | None) -> None:
         """Note that a document is relevant for the query, is not, or with None that nobody says so any more.
@@ -186,10 +195,12 @@ class SearchWidget(anywidget.AnyWidget):
             )
             if self.found.query_id and self.found.text:
                 self.query_index.feedback(self.found, clicked=[item.document_id])
-            self._show(source={"kind": kind, "at": position, **source_view(source)})
+            self._source = {"kind": kind, "at": position, **source_view(source)}
+            self._show()
 
     def close_source(self) -> None:
         """Show the results alone."""
+        self._source = None
         self._show()
 
     # -- how it does so --------------------------------------------------------------------------------------------
@@ -204,7 +215,7 @@ class SearchWidget(anywidget.AnyWidget):
         began = time.perf_counter()
         found = ask(self.query_index, question)
         milliseconds = (time.perf_counter() - began) * 1e3
-        self._question, self._milliseconds = question, milliseconds
+        self._question, self._milliseconds, self._source = question, milliseconds, None
         with self._silence():
             self.found, self.results = found, found.to_pandas()
             self.code = python_of(self.query_index, question)
@@ -241,7 +252,7 @@ class SearchWidget(anywidget.AnyWidget):
             groups=self.groups,
         )
 
-    def _show(self, *, error: str = "", source: dict[str, Any] | None = None) -> None:
+    def _show(self, *, error: str = "") -> None:
         """Have the front end show everything as it is now."""
         view: dict[str, Any] = {
             "name": f"{self.query_index.index.bucket.name}/{self.query_index.index.name}",
@@ -258,7 +269,7 @@ class SearchWidget(anywidget.AnyWidget):
             "conditions": [f"{label_of(each.field)} {each.operator} {each.value}".strip() for each in self.conditions],
             "code": self.code,
             "error": error,
-            "source": source,
+            "source": self._source,
         }
         if self.found is not None:
             judged = self.judgements.of(self.value)

@@ -219,6 +219,8 @@ def test_the_source_is_the_passage_in_its_document(widget: SearchWidget) -> None
     whole = "\n".join(part["text"] for part in parts)
     assert "Passengers with bicycles board first." in whole
     assert "Route 7 carries bicycles from pier 7." in whole
+    says(widget, "judge", kind="items", at=at, relevant=True)
+    assert widget._view["source"]["document"] == "route-07", "a verdict does not close what is read"
     says(widget, "close")
     assert widget._view["source"] is None
     says(widget, "open", kind="items", at=99)
