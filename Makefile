@@ -2,6 +2,7 @@
 # make torture  set up, attack stores for an hour or two: kills, power loss, full disks, bit flips, processes, leaks
 # make bench  set up, install the peers, run the benchmarks      make test-all  also what takes many minutes
 #             FULL=1 the full form · DOCS=1 write docs/benchmarks.md · AGAIN=1 ask again what has been answered
+# make notebooks  set up, run all notebooks, and hold what they put out against what is kept
 # make docs   build the site into build/site           make dist   build wheel and sdist into dist/
 # make clean  remove .venv and the demo's store
 #
@@ -20,7 +21,7 @@ BENCH_FLAGS ?= $(if $(FULL),--full) $(if $(AGAIN),--again) $(if $(DOCS),--docs)
 export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-all torture lint bench docs dist clean
+.PHONY: setup demo notebooks test test-all torture lint bench docs dist clean
 
 setup: $(VENV)/.ready
 
@@ -34,6 +35,9 @@ $(VENV)/.ready: pyproject.toml .ci/constraints.txt
 
 demo: setup
 	@$(BIN)/python -m ragvec demo --store $(DEMO_STORE) --datasets datasets $(DEMO_FLAGS)
+
+notebooks: setup
+	@$(BIN)/python -m pytest tests/docs/test_notebooks.py $(PYTEST_FLAGS)
 
 test: setup lint
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_WORKERS) $(PYTEST_FLAGS)
