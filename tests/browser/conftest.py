@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from corpus import filled_store
-from jupyter import Lab, browser, missing, running_lab
+from ferry_corpus import filled_store
+from running_jupyter import Lab, browser, missing, running_lab
 
 INSTALL = "apt-get install chromium; pip install -e '.[dev]'"
 

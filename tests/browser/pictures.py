@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jupyter import ANSWER_S, Lab, browser, missing, open_notebook, running_lab
+from running_jupyter import ANSWER_S, Lab, browser, missing, open_notebook, running_lab
 
 import ragvec
 from ragvec.evaluation import Experiment, grid, handbook
@@ -35,7 +35,8 @@ def pictures(page: Any, lab: Lab, folder: Path) -> None:
     path = str(folder / "store")
     opened = f"import ragvec\nstore = ragvec.Store({path!r})\nindex = store.bucket('docs').index('handbook')\n"
     # Asked twice: the first time is that of the model, which is loaded then.
-    search = f"{opened}from ragvec.widgets import SearchWidget\nw = SearchWidget(index, {QUESTION!r}, page_size=4)\nw.search()\nw"
+    made = f"from ragvec.widgets import SearchWidget\nw = SearchWidget(index, {QUESTION!r}, page_size=4)"
+    search = f"{opened}{made}\nw.search()\nw"
     ready = ".ragvec .found .block.answers"
 
     def shoot(name: str, code: str, wait: str, act: Callable[[Any], None] | None = None, theme: str = "Light") -> None:

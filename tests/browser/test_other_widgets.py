@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus import HOSTILE
-from jupyter import ANSWER_S, Lab, open_notebook
+from ferry_corpus import HOSTILE
 from playwright.sync_api import expect
+from running_jupyter import ANSWER_S, Lab, open_notebook, set_theme
 
 OPENED = "import ragvec\nfrom ragvec import widgets\nstore = ragvec.Store({!r}, backend='exact')\n"
 
@@ -85,11 +85,12 @@ def test_a_report_is_read_by_query(page: Any, lab: Lab, tmp_path: Path) -> None:
     assert page.locator("img[src=x]").count() == 0
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_axe_finds_nothing_to_object_to_in_the_map(page: Any, lab: Lab, store: Path, theme: str) -> None:
+def test_axe_finds_nothing_to_object_to_in_the_map(page: Any, lab: Lab, store: Path) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     made = OPENED.format(str(store)) + "widgets.VectorMap(store.bucket('docs').index('ferries'))"
-    open_notebook(page, lab, made, theme=theme)
+    open_notebook(page, lab, made)
     page.locator(".ragvec-map .legend button").first.click(timeout=ANSWER_S * 1e3)
-    results = axe.Axe().run(page, context=".ragvec-map")
-    assert results.violations_count == 0, results.generate_report()
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        set_theme(page, theme)
+        results = axe.Axe().run(page, context=".ragvec-map")
+        assert results.violations_count == 0, f"{theme}: {results.generate_report()}"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus import HOSTILE
-from jupyter import ANSWER_S, Lab, open_notebook
+from ferry_corpus import HOSTILE
 from playwright.sync_api import expect
+from running_jupyter import ANSWER_S, Lab, open_notebook, set_theme
 
 
 @pytest.fixture
@@ -139,15 +139,16 @@ def test_python_and_the_page_see_each_other(page: Any, lab: Lab, store: Path, tm
     assert (qrels / "qrels.txt").read_text() == "q1 0 lifejackets 1\n"
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_axe_finds_nothing_to_object_to(page: Any, lab: Lab, store: Path, theme: str) -> None:
+def test_axe_finds_nothing_to_object_to(page: Any, lab: Lab, store: Path) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    open_notebook(page, lab, cell(store, ", 'where are lifejackets kept on bicycles'"), theme=theme)
+    open_notebook(page, lab, cell(store, ", 'where are lifejackets kept on bicycles'"))
     shown = page.locator(".ragvec")
     shown.locator(".found article").first.wait_for(timeout=ANSWER_S * 1e3)
     shown.get_by_text("Filter and access").click()
     shown.get_by_text("Copy as code").click()
     shown.locator(".found ol button.title").first.click()
     shown.locator(".source").wait_for()
-    results = axe.Axe().run(page, context=".ragvec")
-    assert results.violations_count == 0, results.generate_report()
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        set_theme(page, theme)
+        results = axe.Axe().run(page, context=".ragvec")
+        assert results.violations_count == 0, f"{theme}: {results.generate_report()}"
