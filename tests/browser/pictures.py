@@ -18,7 +18,7 @@ from ragvec.evaluation import Experiment, grid, handbook
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 HANDBOOK = ROOT / "datasets" / "handbook"
-QUESTION = "How often do I have to change my password?"
+QUESTION = "Can I still get my sign-in code by SMS?"
 
 
 def fill(folder: Path, embedder: str) -> None:
@@ -35,7 +35,7 @@ def pictures(page: Any, lab: Lab, folder: Path) -> None:
     path = str(folder / "store")
     opened = f"import ragvec\nstore = ragvec.Store({path!r})\nindex = store.bucket('docs').index('handbook')\n"
     # Asked twice: the first time is that of the model, which is loaded then.
-    made = f"from ragvec.widgets import SearchWidget\nw = SearchWidget(index, {QUESTION!r}, page_size=4)"
+    made = f"from ragvec.widgets import SearchWidget\nw = SearchWidget(index, {QUESTION!r}, page_size=3)"
     search = f"{opened}{made}\nw.search()\nw"
     ready = ".ragvec .found .block.answers"
 

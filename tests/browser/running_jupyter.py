@@ -154,15 +154,18 @@ def open_notebook(page: Any, lab: Lab, *cells: str, theme: str = "JupyterLab Lig
     """Open a new notebook with these cells alone, in a theme, and run it; who calls waits for what it shows."""
     page.goto(lab.notebook(*cells))
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=ANSWER_S * 1e3)
+    page.wait_for_function(
+        "globalThis.jupyterapp?.commands.hasCommand('apputils:change-theme')", timeout=ANSWER_S * 1e3
+    )
     set_theme(page, theme)
-    page.evaluate("jupyterapp.commands.execute('application:set-mode', {mode: 'single-document'})")
+    page.evaluate("void jupyterapp.commands.execute('application:set-mode', {mode: 'single-document'})")
     page.evaluate("jupyterapp.shell.collapseLeft()")
     kernel = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
     page.wait_for_function(f"{kernel}?.status === 'idle'", timeout=ANSWER_S * 1e3)
-    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
 
 
 def set_theme(page: Any, theme: str) -> None:
     """Have JupyterLab in this theme, and wait until it is."""
-    page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+    page.evaluate("theme => void jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
     page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme, timeout=ANSWER_S * 1e3)
