@@ -52,8 +52,6 @@ def pictures(page: Any, lab: Lab, folder: Path) -> None:
     shoot("search-light", search, ready)
     shoot("search-dark", search, ready, filtered, theme="Dark")
     shoot("search-source", search, ready, read)
-    explorer = f"{opened}from ragvec.widgets import StoreExplorer\nStoreExplorer(store)"
-    shoot("explorer", explorer, ".jp-OutputArea-output table")
     shoot("map", f"{opened}from ragvec.widgets import VectorMap\nVectorMap(index)", ".ragvec .legend button", lasso)
     experiment = (
         "from ragvec.evaluation import Experiment, grid, handbook\nfrom ragvec.widgets import EvaluationWidget\n"
