@@ -49,8 +49,8 @@ torture: setup
 	@$(BIN)/python -m tests.torture $(TORTURE_FLAGS)
 
 lint: setup
-	@$(BIN)/ruff check ragvec tests benchmarks datasets docs/conf.py docs/extensions
-	@$(BIN)/ruff format --check --quiet ragvec tests benchmarks datasets docs/conf.py docs/extensions
+	@$(BIN)/ruff check ragvec tests benchmarks datasets examples docs/conf.py docs/extensions
+	@$(BIN)/ruff format --check --quiet ragvec tests benchmarks datasets examples docs/conf.py docs/extensions
 	@$(BIN)/mypy
 
 bench: setup
