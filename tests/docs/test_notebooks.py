@@ -17,7 +17,13 @@ pytest.importorskip("nbclient", reason="running notebooks needs nbformat and nbc
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
-SLOW = {"01-quickstart", "06-rag-with-langchain", "07-evaluate-and-compare", "09-a-million-vectors"}
+SLOW = {
+    "01-quickstart",
+    "05-hybrid-search-and-recall",
+    "06-rag-with-langchain",
+    "07-evaluate-and-compare",
+    "09-a-million-vectors",
+}
 """Those that take more than some seconds: `make notebooks` runs them, `make test` does not."""
 
 OF_A_MACHINE = re.compile(
