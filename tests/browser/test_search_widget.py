@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from ferry_corpus import HOSTILE
-from playwright.sync_api import expect
 from running_jupyter import ANSWER_S, Lab, open_notebook, set_theme
+
+expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright").expect
 
 
 @pytest.fixture
