@@ -41,13 +41,26 @@ def entries(package: str) -> list[str]:
             lines += [f"``{name}``", f"   :py:obj:`{first}.{name}`", ""]
         elif inspect.isclass(value):
             kind = "exception" if issubclass(value, BaseException) else "class"
-            bases = [] if value.__bases__ == (object,) else ["   :show-inheritance:"]
+            bases = [f"   {option}" for option in _inheritance(value)]
             lines += [f".. auto{kind}:: {package}.{name}{_fields(value)}", "   :members:", *bases, ""]
         elif inspect.isroutine(value):
             lines += [f".. autofunction:: {package}.{name}", ""]
         else:
             lines += [f".. py:data:: {package}.{name}", f"   :type: {type(value).__name__}", ""]
     return lines
+
+
+def _inheritance(value: type) -> list[str]:
+    """autodoc's options for what a class inherits.
+
+    Bases that are ragvec's own affair divide a class into files, and their members are shown as its own; those that
+    somebody may know, of other packages or among the errors, are named.
+    """
+    ancestors = [base for base in value.__mro__[1:] if base not in (object, msgspec.Struct)]
+    if not ancestors:
+        return []
+    own = all(base.__module__.startswith("ragvec.") for base in ancestors)
+    return [":inherited-members:"] if own else [":show-inheritance:"]
 
 
 def _fields(value: type) -> str:

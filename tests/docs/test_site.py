@@ -133,6 +133,15 @@ def test_every_public_name_is_described(package: str, described: set[str]) -> No
         assert places & described, f"{package}.{name}"
 
 
+@pytest.mark.parametrize("client", ["ragvec.Client", "ragvec.kendra.Client"])
+def test_every_operation_of_a_client_is_described(client: str, described: set[str]) -> None:
+    package, _, name = client.rpartition(".")
+    operations = [each for each in dir(getattr(importlib.import_module(package), name)) if not each.startswith("_")]
+    documented = [each for each in operations if getattr(getattr(sys.modules[package], name), each).__doc__]
+    assert len(documented) > 15
+    assert {f"{client}.{each}" for each in documented} <= described
+
+
 def test_every_command_has_its_section(site: Path, pages: dict[Path, Loaded]) -> None:
     found = pages[site / "docs" / "reference" / "command-line.html"]
     (commands,) = (part.choices for part in build()._actions if isinstance(part, argparse._SubParsersAction))
