@@ -56,10 +56,10 @@ def _inheritance(value: type) -> list[str]:
     Bases that are ragvec's own affair divide a class into files, and their members are shown as its own; those that
     somebody may know, of other packages or among the errors, are named.
     """
-    ancestors = [base for base in value.__mro__[1:] if base not in (object, msgspec.Struct)]
+    ancestors = [base for base in value.__mro__[1:] if base.__module__.partition(".")[0] not in ("builtins", "msgspec")]
     if not ancestors:
         return []
-    own = all(base.__module__.startswith("ragvec.") for base in ancestors)
+    own = all(base.__module__.startswith("ragvec.") for base in ancestors) and not issubclass(value, BaseException)
     return [":inherited-members:"] if own else [":show-inheritance:"]
 
 
