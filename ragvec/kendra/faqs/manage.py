@@ -15,6 +15,7 @@ from ragvec.kendra.faqs.files import read_faq_rows
 from ragvec.kendra.faqs.stored import Faq, FaqRow, delete_rows, faq_of, faqs_of, put_rows, set_faq
 from ragvec.kendra.limits import Limits
 from ragvec.kendra.notes import Notes
+from ragvec.kendra.problems import shown, unexpected
 from ragvec.kendra.tags import drop_tags
 from ragvec.protocols import Embedder
 from ragvec.store import Index
@@ -74,6 +75,8 @@ def add_faq_rows(
     Raises:
         InvalidRequest: a row breaks a rule; nothing was added. QuotaExceeded: as from `add_faq`.
     """
+    if isinstance(rows, (str, bytes, Mapping)) or not isinstance(rows, Iterable):
+        raise unexpected("a list of rows, each a dict", shown(rows), path="rows")
     found = read_faq_rows(rows, schema=schema, limits=limits)
     faq = msgspec.structs.replace(new_faq(name), language=language, format="JSON")
     done = add_faq(index, faq, lambda: found, embedder=embedder, limits=limits)
