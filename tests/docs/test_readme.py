@@ -34,12 +34,12 @@ json.dump(outputs, sys.stdout)
 
 class Example(NamedTuple):
     code: str
-    output: str | None
+    output: str
 
 
 def examples(page: Path) -> list[Example]:
-    """The Python blocks of a page, each with the text block that follows it."""
-    return [Example(found["code"], found["output"]) for found in BLOCK.finditer(page.read_text(encoding="utf-8"))]
+    """The Python blocks of a page, each with the text block that follows it, "" where none does."""
+    return [Example(found["code"], found["output"] or "") for found in BLOCK.finditer(page.read_text(encoding="utf-8"))]
 
 
 def printed(codes: list[str], *, folder: Path) -> list[str]:
