@@ -112,3 +112,7 @@ def _checksum(path: Path, *, durable: bool) -> tuple[int, int]:
 
 def _damaged(folder: Path, what: str) -> Corrupted:
     return Corrupted(f"`{folder}` is damaged: {what}; it is derived data and can be built again", store=str(folder))
+
+
+# Made once while the module is imported: msgspec may crash where threads meet a type for the first time together.
+msgspec.json.Decoder(_Seal)

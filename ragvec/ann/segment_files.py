@@ -121,3 +121,8 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+# Made once while the module is imported: msgspec may crash where threads meet a type for the first time together.
+msgspec.json.Decoder(_Description)
+msgspec.json.Decoder(_Author)

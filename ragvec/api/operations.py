@@ -52,6 +52,10 @@ _ALL: tuple[tuple[type[requests.Request], Callable[[Session, Any], Response]], .
 
 OPERATIONS = {request.__name__: Operation(request.__name__, request, run) for request, run in _ALL}
 
+# Made once while the module is imported: msgspec may crash where threads meet a type for the first time together.
+for _operation in OPERATIONS.values():
+    msgspec.json.Decoder(_operation.request)
+
 
 def perform(session: Session, name: str, *, arguments: Mapping[str, Any]) -> Response:
     """Do one operation with parameters as they are named on the wire, and return its response.

@@ -120,3 +120,9 @@ def _read(folder: Path) -> _Described | None:
 def same_index(one: IndexSpec, other: IndexSpec) -> bool:
     """Whether two specs are of one index: they differ at most in what may change after it was made."""
     return msgspec.structs.replace(one, index_mode="") == msgspec.structs.replace(other, index_mode="")
+
+
+# Made once while the module is imported: msgspec may crash where threads meet a type for the first time together.
+msgspec.json.Decoder(_Version)
+msgspec.json.Decoder(_Identity)
+msgspec.json.Decoder(_Described)

@@ -64,3 +64,7 @@ def _recall(found: list[Ranking], exact: list[Ranking]) -> float:
         if len(best.distances)
     )
     return there / wanted if wanted else 1.0
+
+
+# Made once while the module is imported: msgspec may crash where threads meet a type for the first time together.
+msgspec.json.Decoder(Settings)
