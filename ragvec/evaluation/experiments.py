@@ -248,3 +248,7 @@ def _digest(documents: Iterable[Any]) -> str:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:30].strip("-") or "collection"
+
+
+# Made once while the module is imported: msgspec may crash where threads meet a type for the first time together.
+msgspec.json.Decoder(_Kept)

@@ -7,6 +7,7 @@ a journal is a property for each entry, so that processes append to it without w
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 _PREFIX = "kendra."
 _ATTEMPTS = 64
+_known: set[object] = set()
+_meeting = threading.Lock()
 
 
 class Notes:
@@ -81,4 +84,11 @@ class Notes:
 
 
 def _read(value: object, kind: type[T]) -> T | None:
-    return None if value is None else msgspec.convert(value, kind)
+    if value is None:
+        return None
+    if kind not in _known:
+        # msgspec may crash where threads meet a type for the first time together.
+        with _meeting:
+            msgspec.json.Decoder(kind)
+            _known.add(kind)
+    return msgspec.convert(value, kind)

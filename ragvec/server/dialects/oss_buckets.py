@@ -181,3 +181,7 @@ def _checked_group(group: str) -> str:
             path="x-oss-resource-group-id",
         )
     return group
+
+
+# Made once while the module is imported: msgspec may crash where threads meet a type for the first time together.
+msgspec.json.Decoder(_LoggingBody)
